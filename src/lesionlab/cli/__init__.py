@@ -1,0 +1,1 @@
+"""The command lesionlab: one short function per verb."""

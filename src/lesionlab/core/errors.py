@@ -1,0 +1,71 @@
+"""Every error that a user can cause, in one tree.
+
+LesionlabError
+├── NameUnknownError      a network, layout, loss, ... that nobody registered
+├── OptionError           an option that the chosen thing does not have, or a value it cannot take
+├── RecipeError           a recipe file that does not read
+├── LayoutError           a folder that is not what its layout promises
+├── ImageError            a file that is no sound image
+├── GridError             images that should share a grid and do not
+├── LabelError            label values that nobody declared
+├── CheckpointError       a checkpoint that is damaged, or made for other inputs
+└── StorageError          a file that could not be written whole
+
+Each says what was wanted, what was found, where, and what to do next, in one plain line.
+"""
+
+from pathlib import Path
+
+
+class LesionlabError(Exception):
+    """A user's error: one plain line, no traceback.
+
+    Args:
+        wanted: What lesionlab needed, as a noun phrase.
+        found: What it met instead.
+        where: The file, folder, option or recipe key that the reader should look at.
+        next_step: What to do about it.
+    """
+
+    def __init__(self, wanted: str, *, found: str, where: str | Path, next_step: str) -> None:
+        self.wanted = wanted
+        self.found = found
+        self.where = str(where)
+        self.next_step = next_step
+        super().__init__(f"wanted {wanted}; found {found}; in {where}; next: {next_step}")
+
+
+class NameUnknownError(LesionlabError):
+    """A name that no registry entry carries."""
+
+
+class OptionError(LesionlabError):
+    """An option that does not exist, or a value that it cannot take."""
+
+
+class RecipeError(LesionlabError):
+    """A recipe file that is missing, malformed or misspelt."""
+
+
+class LayoutError(LesionlabError):
+    """A folder that does not follow the layout it was announced with."""
+
+
+class ImageError(LesionlabError):
+    """A file that cannot be read as one sound image."""
+
+
+class GridError(LesionlabError):
+    """Two images that should lie on one grid and do not."""
+
+
+class LabelError(LesionlabError):
+    """Label values outside those that the layout declares."""
+
+
+class CheckpointError(LesionlabError):
+    """A checkpoint that is damaged, absent, or made for other inputs."""
+
+
+class StorageError(LesionlabError):
+    """A file that could not be written whole; nothing was left under its final name."""

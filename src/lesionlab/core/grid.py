@@ -1,0 +1,124 @@
+"""Where voxels lie in the world."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from jaxtyping import Float
+
+from lesionlab.core.errors import GridError
+
+TOLERANCE_MM = 1e-3
+"""Two grids are one when no corner voxel lies further apart than this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """A regular lattice of voxels in RAS+ world coordinates.
+
+    Attributes:
+        shape: Voxels along the three array axes.
+        affine: 4x4, row-major nested tuples: voxel index -> mm, as in nibabel.
+    """
+
+    shape: tuple[int, int, int]
+    affine: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], affine: Float[np.ndarray, "4 4"]) -> "Grid":
+        """Make a grid from an array's shape and an affine matrix."""
+        rows = tuple(tuple(float(value) for value in row) for row in np.asarray(affine, dtype=np.float64))
+        assert len(shape) == 3, f"a grid has three axes, not {shape}"
+        return cls(shape=(int(shape[0]), int(shape[1]), int(shape[2])), affine=rows)
+
+    @property
+    def matrix(self) -> Float[np.ndarray, "4 4"]:
+        """The affine as a float64 array."""
+        return np.array(self.affine, dtype=np.float64)
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance between neighbouring voxels along each array axis."""
+        x, y, z = np.linalg.norm(self.matrix[:3, :3], axis=0).tolist()
+        return (x, y, z)
+
+    @property
+    def voxel_volume_mm3(self) -> float:
+        """Volume of one voxel."""
+        return float(abs(np.linalg.det(self.matrix[:3, :3])))
+
+    @property
+    def corners_mm(self) -> Float[np.ndarray, "8 3"]:
+        """World coordinates of the centres of the eight corner voxels."""
+        last = [size - 1 for size in self.shape]
+        index = np.array([[i, j, k, 1.0] for i in (0, last[0]) for j in (0, last[1]) for k in (0, last[2])])
+        return (index @ self.matrix.T)[:, :3]
+
+    def distance_mm(self, other: "Grid") -> float:
+        """Return the furthest that a corner voxel lies from its counterpart; infinite for another shape."""
+        if self.shape != other.shape:
+            return float("inf")
+        return float(np.linalg.norm(self.corners_mm - other.corners_mm, axis=1).max())
+
+    def check_same(self, other: "Grid", *, mine: Path, others: Path, next_step: str) -> None:
+        """Refuse another grid.
+
+        Raises:
+            GridError: The shapes differ, or a corner voxel lies further than `TOLERANCE_MM` from its counterpart.
+        """
+        distance_mm = self.distance_mm(other)
+        if distance_mm <= TOLERANCE_MM:
+            return
+        found = f"shapes {self.shape} and {other.shape}"
+        if self.shape == other.shape:
+            found = f"one shape but voxels up to {distance_mm:.4g} mm apart"
+        raise GridError("two images on one grid", found=found, where=f"{mine} and {others}", next_step=next_step)
+
+    def to_canonical(self) -> Float[np.ndarray, "3 2"]:
+        """Return nibabel's orientation array that brings this grid's axes nearest to RAS+."""
+        return np.asarray(nibabel.orientations.io_orientation(self.matrix))
+
+    def canonical(self) -> "Grid":
+        """Return the same voxels with axes permuted and flipped nearest to RAS+."""
+        orientation = self.to_canonical()
+        matrix = self.matrix @ nibabel.orientations.inv_ornt_aff(orientation, self.shape)
+        shape = [0, 0, 0]
+        for axis, (target, _) in enumerate(orientation):
+            shape[int(target)] = self.shape[axis]
+        return Grid.of(tuple(shape), matrix)
+
+    def cropped(self, box: "Box") -> "Grid":
+        """Return the grid of the voxels inside `box`."""
+        matrix = self.matrix
+        matrix[:3, 3] = (matrix @ np.array([*box.start, 1.0]))[:3]
+        return Grid.of(box.shape, matrix)
+
+    def respaced(self, spacing_mm: tuple[float, float, float]) -> "Grid":
+        """Return a grid of another spacing that covers the same field of view, first voxels' edges aligned."""
+        scale = np.array(spacing_mm) / np.array(self.spacing_mm)
+        shape = np.maximum(1, np.round(np.array(self.shape) / scale)).astype(int)
+        matrix = self.matrix
+        matrix[:3, :3] *= scale
+        matrix[:3, 3] += self.matrix[:3, :3] @ ((scale - 1) / 2)
+        return Grid.of(tuple(shape.tolist()), matrix)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A block of voxels: from `start` (included) to `stop` (excluded) along each axis."""
+
+    start: tuple[int, int, int]
+    stop: tuple[int, int, int]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along each axis."""
+        x, y, z = (stop - start for start, stop in zip(self.start, self.stop, strict=True))
+        return (x, y, z)
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice]:
+        """The box as an index into an array of three axes."""
+        x, y, z = (slice(start, stop) for start, stop in zip(self.start, self.stop, strict=True))
+        return (x, y, z)

@@ -1,0 +1,59 @@
+"""What the stored values of a mask mean."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Integer
+
+from lesionlab.core.errors import LabelError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """Regions as sets of stored values.
+
+    Attributes:
+        regions: Region name -> the stored values that belong to it; regions may overlap (WT contains TC).
+        ignored: Stored values that neither loss nor metric may count ("other pathology" in WMH 2017).
+    """
+
+    regions: dict[str, frozenset[int]]
+    ignored: frozenset[int] = frozenset()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Region names in their declared order, which is the order of a network's outputs."""
+        return tuple(self.regions)
+
+    @property
+    def values(self) -> frozenset[int]:
+        """Every stored value that is declared, background (0) included."""
+        return frozenset({0}).union(self.ignored, *self.regions.values())
+
+    def check(self, label: Integer[np.ndarray, "*space"], *, where: Path) -> None:
+        """Refuse values that nobody declared.
+
+        Raises:
+            LabelError: `label` holds a value that is neither background, region nor ignored.
+        """
+        unknown = sorted(set(np.unique(label).tolist()) - self.values)
+        if unknown:
+            raise LabelError(
+                f"label values among {sorted(self.values)}",
+                found=f"also {unknown[:8]}",
+                where=where,
+                next_step="correct the mask, or choose the layout whose labels these are (lesionlab list layouts)",
+            )
+
+    def regions_of(self, label: Integer[np.ndarray, "*space"]) -> Bool[np.ndarray, "region *space"]:
+        """Return one mask per region, in the order of `names`; ignored voxels are False in all."""
+        return np.stack([np.isin(label, sorted(values)) for values in self.regions.values()])
+
+    def ignored_of(self, label: Integer[np.ndarray, "*space"]) -> Bool[np.ndarray, "*space"]:
+        """Return the mask of voxels that must not count."""
+        return np.isin(label, sorted(self.ignored))
+
+
+LESION = Labels(regions={"lesion": frozenset({1})})
+"""The commonest meaning: 0 is background, 1 is lesion."""

@@ -1,0 +1,44 @@
+"""What every network takes and gives."""
+
+import typing
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from lesionlab.core.registry import Registry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What a network says about a batch, in training and in evaluation alike.
+
+    Attributes:
+        logits: One channel per region, on the input's grid.
+        auxiliary: Logits of deeper heads, finest first; each may be coarser than the input.
+        lesion: Logits of a coarse map of lesion presence, or None for a network that has no such head.
+    """
+
+    logits: Float[Tensor, "batch region *space"]
+    auxiliary: tuple[Float[Tensor, "batch region *_"], ...] = ()
+    lesion: Float[Tensor, "batch 1 *coarse"] | None = None
+
+
+class Network(typing.Protocol):
+    """A `torch.nn.Module` from images to `Output`.
+
+    A constructor takes ``modalities`` (how many), ``regions`` (how many) and options of its own, all by keyword.
+    """
+
+    spatial_dims: ClassVar[Literal[2, 3]]
+
+    def __call__(
+        self, image: Float[Tensor, "batch modality *space"], present: Bool[Tensor, "batch modality"] | None = None
+    ) -> Output:
+        """Return what the network says; `present` tells which modalities were measured (None: all)."""
+        ...
+
+
+network: Registry[torch.nn.Module] = Registry("network")

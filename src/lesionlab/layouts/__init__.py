@@ -1,0 +1,1 @@
+"""One file per dataset layout; importing this package registers them all."""

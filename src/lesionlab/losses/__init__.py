@@ -1,0 +1,1 @@
+"""One file per loss; importing this package registers them all."""

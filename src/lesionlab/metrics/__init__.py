@@ -1,0 +1,1 @@
+"""Scores of one mask against another; importing this package registers them all."""

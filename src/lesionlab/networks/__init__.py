@@ -1,0 +1,1 @@
+"""One file per published network; importing this package registers them all."""

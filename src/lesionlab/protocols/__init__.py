@@ -1,0 +1,1 @@
+"""How each challenge scores; importing this package registers them all."""

@@ -1,0 +1,42 @@
+"""What every test shares: type and shape checks at run time, and the material beside the project."""
+
+import os
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+# Every annotated argument and result of lesionlab is checked, tensor shapes included, while tests run.
+install_import_hook("lesionlab", "beartype.beartype")
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+def folder_or_skip(folder: Path) -> Path:
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not on this machine")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Real scans with expert masks; see LESIONLAB_REAL_DATA in CONTRIBUTING.md."""
+    return folder_or_skip(Path(os.environ.get("LESIONLAB_REAL_DATA", SHARED / "data")))
+
+
+@pytest.fixture(scope="session")
+def parity() -> Path:
+    """Outputs of the published networks for weights made by a recipe."""
+    return folder_or_skip(SHARED / "parity")
+
+
+@pytest.fixture(scope="session")
+def oracles() -> Path:
+    """Mask pairs with the values that official evaluation code gives for them."""
+    return folder_or_skip(SHARED / "oracles")
+
+
+@pytest.fixture(scope="session")
+def published_keys() -> Path:
+    """Names and shapes of the published weights."""
+    return folder_or_skip(SHARED / "specs" / "keys")
