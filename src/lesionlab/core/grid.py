@@ -53,7 +53,8 @@ class Grid:
         """World coordinates of the centres of the eight corner voxels."""
         last = [size - 1 for size in self.shape]
         index = np.array([[i, j, k, 1.0] for i in (0, last[0]) for j in (0, last[1]) for k in (0, last[2])])
-        return (index @ self.matrix.T)[:, :3]
+        corners: Float[np.ndarray, "8 3"] = (index @ self.matrix.T)[:, :3]
+        return corners
 
     def distance_mm(self, other: "Grid") -> float:
         """Return the furthest that a corner voxel lies from its counterpart; infinite for another shape."""
