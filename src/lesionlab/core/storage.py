@@ -43,6 +43,8 @@ def _write_beside_and_rename(path: Path, data: bytes) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
+        if temporary.read_bytes() != data:
+            raise OSError("what was read back differs from what was written")
         temporary.chmod(_permissions(path))
         temporary.replace(path)
     except BaseException:
