@@ -5,11 +5,12 @@ import io
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import nibabel
 import numpy as np
 from jaxtyping import Float32, Int16, Shaped
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 
 from lesionlab.core.errors import ImageError, LabelError
 from lesionlab.core.grid import Grid
@@ -115,17 +116,17 @@ def _open_verified(path: Path) -> nibabel.Nifti1Image | nibabel.Nifti2Image:
         with path.open("rb") as file:
             compressed = file.read(2) == b"\x1f\x8b"
             file.seek(0)
-            stream: IO[bytes] = gzip.GzipFile(fileobj=file) if compressed else file
+            stream: io.BufferedIOBase = gzip.GzipFile(fileobj=file) if compressed else file
             return _read_stream(stream, path)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise _error(path, "a whole gzip stream", f"a damaged one ({error})", "copy the file again") from error
-    except (nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError) as error:
+    except (ImageFileError, HeaderDataError) as error:
         raise _error(path, "a NIfTI image", f"something else ({error})", "convert it to .nii.gz") from error
     except OSError as error:
         raise _error(path, "a readable file", str(error.strerror or error), "check the path and rights") from error
 
 
-def _read_stream(stream: IO[bytes], path: Path) -> nibabel.Nifti1Image | nibabel.Nifti2Image:
+def _read_stream(stream: io.BufferedIOBase, path: Path) -> nibabel.Nifti1Image | nibabel.Nifti2Image:
     head = stream.read(_HEADER_BYTES)
     is_second = head[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")
     image_class = nibabel.Nifti2Image if is_second else nibabel.Nifti1Image
@@ -157,7 +158,7 @@ def _judge_header(header: nibabel.Nifti1Header, path: Path) -> int:
     voxels = int(np.prod(shape, dtype=np.float64))
     if voxels > MAXIMUM_VOXELS:
         raise _error(path, f"at most {MAXIMUM_VOXELS} voxels", f"{voxels} by the header", "crop or resample it")
-    return int(header["vox_offset"]) + voxels * dtype.itemsize
+    return int(header["vox_offset"]) + voxels * int(dtype.itemsize)
 
 
 def _grid_of(image: nibabel.Nifti1Image, path: Path) -> Grid:
