@@ -1,0 +1,107 @@
+"""Finding images in a dataset's folder: what every layout does in the same way."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from lesionlab.core.case import Case, Modality
+from lesionlab.core.errors import LayoutError
+
+ENDINGS = (".nii.gz", ".nii")
+
+
+def natural_key(text: str) -> tuple[tuple[str | int, ...], str]:
+    """Return a key that sorts ``case_2`` before ``case_10``."""
+    parts = re.split(r"([0-9]+)", text)
+    return tuple(int(part) if part.isdigit() else part for part in parts), text
+
+
+def visible(folder: Path) -> list[Path]:
+    """Return what lies directly in `folder` in natural order, hidden entries left out; empty for no folder."""
+    if not folder.is_dir():
+        return []
+    return sorted((path for path in folder.iterdir() if path.name[0] != "."), key=lambda path: natural_key(path.name))
+
+
+def list_image_stems(folder: Path, suffix: str) -> list[str]:
+    """Return ``X`` for every visible file ``X<suffix>.nii.gz`` or ``X<suffix>.nii`` of `folder`, each once."""
+    endings = tuple(suffix + ending for ending in ENDINGS)
+    stems = (
+        path.name.removesuffix(ending)
+        for path in visible(folder)
+        for ending in endings
+        if path.name.endswith(ending) and path.name != ending
+    )
+    return list(dict.fromkeys(stems))
+
+
+def find_image(stem: Path) -> Path | None:
+    """Return the file `stem` + ``.nii.gz`` or ``.nii``, or None where neither exists.
+
+    Raises:
+        LayoutError: Both exist, so that nobody can tell which one is meant.
+    """
+    found = [path for path in (stem.with_name(stem.name + ending) for ending in ENDINGS) if path.is_file()]
+    if len(found) > 1:
+        raise LayoutError(
+            f"one image {stem.name}",
+            found=" and ".join(path.name for path in found),
+            where=stem.parent,
+            next_step="delete the one that is not meant",
+        )
+    return found[0] if found else None
+
+
+def find_modalities(case_id: str, stems: Mapping[Modality, Path]) -> dict[Modality, Path]:
+    """Return the image of each modality.
+
+    Args:
+        case_id: Named in the message.
+        stems: For each modality the path that its image must have, without ``.nii`` or ``.nii.gz``.
+
+    Raises:
+        LayoutError: A modality has no image, or two.
+    """
+    images = {modality: find_image(stem) for modality, stem in stems.items()}
+    for modality, path in images.items():
+        if path is None:
+            raise LayoutError(
+                f"an image of modality {modality!r} for case {case_id!r}, {stems[modality].name}.nii.gz or .nii",
+                found=describe(stems[modality].parent),
+                where=stems[modality].parent,
+                next_step="add the image, or take the case out of the folder",
+            )
+    return {modality: path for modality, path in images.items() if path is not None}
+
+
+def in_order(cases: Iterable[Case], *, wanted: str, folder: Path) -> list[Case]:
+    """Return `cases` in the natural order of their ids.
+
+    Raises:
+        LayoutError: There is no case, or two have one id.
+    """
+    ordered = sorted(cases, key=lambda case: natural_key(case.id))
+    if not ordered:
+        next_step = "give the folder that directly holds these, or choose another layout (lesionlab list layouts)"
+        raise LayoutError(wanted, found=describe(folder), where=folder, next_step=next_step)
+    repeated = [case_id for case_id, count in Counter(case.id for case in ordered).items() if count > 1]
+    if repeated:
+        raise LayoutError(
+            "every case once, each under an id of its own",
+            found=f"more than one case {repeated[0]!r}",
+            where=folder,
+            next_step="rename or remove all but one; a patient in two splits would spoil every score",
+        )
+    return ordered
+
+
+def describe(folder: Path) -> str:
+    """Return what lies in `folder` in a few words, for a message."""
+    if not folder.exists():
+        return "no such folder"
+    if not folder.is_dir():
+        return "a file, not a folder"
+    names = [path.name for path in visible(folder)]
+    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+    return ", ".join(names[:6]) + more if names else "an empty folder"
