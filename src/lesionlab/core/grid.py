@@ -5,7 +5,7 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from lesionlab.core.errors import GridError
 
@@ -111,6 +111,16 @@ class Box:
 
     start: tuple[int, int, int]
     stop: tuple[int, int, int]
+
+    @classmethod
+    def around(cls, mask: Bool[np.ndarray, "x y z"]) -> "Box":
+        """Return the smallest box that holds every True voxel; an empty one at the origin when there is none."""
+        starts, stops = [], []
+        for axis in range(3):
+            occupied = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
+            starts.append(int(occupied[0]) if occupied.size else 0)
+            stops.append(int(occupied[-1]) + 1 if occupied.size else 0)
+        return cls(start=(starts[0], starts[1], starts[2]), stop=(stops[0], stops[1], stops[2]))
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -1,0 +1,89 @@
+"""A recipe resolved against data: every default filled, frozen, saved with the weights."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lesionlab.core.errors import CheckpointError
+from lesionlab.core.labels import Labels
+from lesionlab.core.recipe import Recipe
+
+PLAN_VERSION: Literal[1] = 1
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Fingerprint(_Frozen):
+    """What was measured on the training cases.
+
+    Attributes:
+        cases: How many.
+        median_shape: Voxels of the preprocessed foreground.
+        median_spacing_mm: Of the preprocessed grid.
+        slices: Axial slices of all cases.
+        lesion_slices: Those with at least one lesion voxel.
+        median_lesion_volume_ml: Of all regions together, per case.
+    """
+
+    cases: int
+    median_shape: tuple[float, float, float]
+    median_spacing_mm: tuple[float, float, float]
+    slices: int
+    lesion_slices: int
+    median_lesion_volume_ml: float
+
+
+class Plan(_Frozen):
+    """Everything that training, tuning and prediction must agree on.
+
+    Attributes:
+        version: Of this schema.
+        recipe: With all options of network, loss and augmentation completed.
+        regions: Region name -> stored label values.
+        ignored: Stored label values that count nowhere.
+        layout: Name of the layout that the training data had.
+        training_cases: Ids of the cases that weights were fitted to.
+        validation_cases: Ids of the cases that choose the best weights, the threshold and the smallest lesion.
+        fingerprint: Measured on the training cases.
+        steps_per_epoch: Batches in one pass through the playlist.
+        total_steps: Where training ends.
+        validate_every: Steps between two validations.
+    """
+
+    version: Literal[1] = PLAN_VERSION
+    recipe: Recipe
+    regions: dict[str, tuple[int, ...]]
+    ignored: tuple[int, ...]
+    layout: str
+    training_cases: tuple[str, ...]
+    validation_cases: tuple[str, ...]
+    fingerprint: Fingerprint
+    steps_per_epoch: int
+    total_steps: int
+    validate_every: int
+
+    @property
+    def labels(self) -> Labels:
+        """What stored mask values mean."""
+        regions = {name: frozenset(values) for name, values in self.regions.items()}
+        return Labels(regions=regions, ignored=frozenset(self.ignored))
+
+
+def parse_plan(text: str, *, where: str) -> Plan:
+    """Read a plan that was saved with weights.
+
+    Raises:
+        CheckpointError: The text is no plan of this version.
+    """
+    try:
+        return Plan.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CheckpointError(
+            f"a plan of version {PLAN_VERSION}",
+            found=f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
+            where=where,
+            next_step="use the lesionlab version that trained this checkpoint, or train again",
+        ) from error

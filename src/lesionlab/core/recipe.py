@@ -1,0 +1,199 @@
+"""What an author decides before seeing data."""
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lesionlab.core.errors import RecipeError
+from lesionlab.core.registry import nearest_name
+
+RECIPE_FOLDER = Path(__file__).parents[1] / "recipes"
+"""Where the recipes that come with lesionlab lie; ``published/`` holds those that follow a paper to the letter."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Choice(_Section):
+    """Something registered, by name, with options that its signature declares."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+
+class Preprocessing(_Section):
+    """How a case is brought to the canonical grid and scale."""
+
+    foreground: Literal["above_background", "above_minimum"] = "above_background"
+    percentiles: tuple[float, float] = (2.0, 98.0)
+    spacing_mm: tuple[float, float, float] | None = None
+    resample_modalities: bool = False
+
+
+class Sampling(_Section):
+    """Which slices are drawn how often, and how large they are.
+
+    The odds are the published difficulty-aware rule: a slice with lesion counts `factor` times; when its lesion area
+    lies below the given percentile of all lesion areas, `bonus` times more.
+    """
+
+    size: tuple[int, int] = (208, 208)
+    factor: int = Field(default=5, ge=1)
+    percentile: float = Field(default=30.0, ge=0, le=100)
+    bonus: int = Field(default=4, ge=0)
+
+
+class Training(_Section):
+    """How long and how fast to learn; `epochs` are passes through the playlist of slices."""
+
+    epochs: int | None = Field(default=None, ge=1)
+    steps: int | None = Field(default=None, ge=1)
+    batch: int = Field(default=8, ge=1)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    final_learning_rate: float = Field(default=1e-7, ge=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    warm_up: float = Field(default=0.1, ge=0, lt=1)
+    schedule: Literal["every_step", "every_epoch"] = "every_step"
+    clip_norm: float = Field(default=1.0, gt=0)
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    seed: int = 0
+
+
+class Validation(_Section):
+    """How often to look at validation cases, at which fixed threshold, and when to give up.
+
+    `share` of the training patients is held out where the layout gives no validation split; `every` and `patience`
+    count epochs and validations.
+    """
+
+    share: float = Field(default=0.2, gt=0, lt=1)
+    every: int = Field(default=1, ge=1)
+    patience: int = Field(default=20, ge=1)
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+
+
+class Inference(_Section):
+    """How windows slide over a scan."""
+
+    overlap: float = Field(default=0.5, ge=0, lt=1)
+    flips: bool = False
+    batch: int = Field(default=4, ge=1)
+
+
+class Recipe(_Section):
+    """A whole training decision, read from TOML; nothing is inherited and no key is ignored."""
+
+    name: str
+    description: str = ""
+    task: Literal["segment"] = "segment"
+    modalities: tuple[str, ...] = Field(min_length=1)
+    preprocessing: Preprocessing = Preprocessing()
+    network: Choice
+    loss: Choice
+    sampling: Sampling = Sampling()
+    augmentation: Choice
+    training: Training
+    validation: Validation = Validation()
+    inference: Inference = Inference()
+
+
+def read_recipe(name_or_file: str, *, changes: Sequence[str] = ()) -> Recipe:
+    """Read a recipe that comes with lesionlab, or any TOML file.
+
+    Args:
+        name_or_file: "synapse_net_wmh", "published/synapse_net_wmh", or a path that ends with .toml.
+        changes: "key.subkey=value" overrides; the value is read as TOML, or as a plain word.
+
+    Raises:
+        RecipeError: No such recipe, not TOML, a misspelt key (with the nearest right one), or an impossible value.
+    """
+    path = Path(name_or_file) if name_or_file.endswith(".toml") else RECIPE_FOLDER / f"{name_or_file}.toml"
+    content = _read_toml(path, name_or_file)
+    for change in changes:
+        _apply_change(content, change)
+    return parse_recipe(content, where=path.name)
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Return the names of the recipes that come with lesionlab."""
+    files = sorted(RECIPE_FOLDER.rglob("*.toml"))
+    return tuple(file.relative_to(RECIPE_FOLDER).with_suffix("").as_posix() for file in files)
+
+
+def parse_recipe(content: Mapping[str, Any], *, where: str) -> Recipe:
+    """Check a recipe's content.
+
+    Raises:
+        RecipeError: A key is unknown or missing, a value impossible, or not exactly one of steps and epochs given.
+    """
+    try:
+        recipe = Recipe.model_validate(content)
+    except ValidationError as error:
+        raise _recipe_error(error, where=where) from error
+    if (recipe.training.epochs is None) == (recipe.training.steps is None):
+        raise RecipeError(
+            "exactly one of training.epochs and training.steps",
+            found=f"epochs = {recipe.training.epochs}, steps = {recipe.training.steps}",
+            where=where,
+            next_step="drop one of the two, or --change it to 0 to unset it",
+        )
+    return recipe
+
+
+def _read_toml(path: Path, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        advice = nearest_name(name, list(recipe_names())) + " Or give a path that ends with .toml"
+        raise RecipeError("a recipe", found="none of this name", where=name, next_step=advice) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise RecipeError("a TOML file", found=str(error), where=path, next_step="correct that line") from error
+
+
+def _apply_change(content: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition("=")
+    if not equals or not key.strip():
+        raise RecipeError("key.subkey=value", found=repr(change), where="--change", next_step="add the value after =")
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        content = content.setdefault(section, {})
+        if not isinstance(content, dict):
+            raise RecipeError("a section", found=f"{section!r}, a value", where=change, next_step="shorten the key")
+    value = _read_value(text.strip())
+    if last in ("steps", "epochs") and value == 0:
+        content.pop(last, None)
+    else:
+        content[last] = value
+
+
+def _read_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _recipe_error(error: ValidationError, *, where: str) -> RecipeError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        advice = nearest_name(str(first["loc"][-1]), _keys_at(first["loc"][:-1]))
+        return RecipeError("a key that recipes have", found=repr(key), where=where, next_step=advice)
+    found = json.dumps(first["input"], default=str)[:80]
+    advice = f"give {key} in the file, or --change {key}=VALUE"
+    return RecipeError(f"{key}: {first['msg']}", found=found, where=where, next_step=advice)
+
+
+def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = Recipe
+    for part in location:
+        annotation = model.model_fields[str(part)].annotation
+        assert isinstance(annotation, type)
+        assert issubclass(annotation, BaseModel)
+        model = annotation
+    return list(model.model_fields)

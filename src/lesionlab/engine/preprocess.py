@@ -1,0 +1,110 @@
+"""From a case's files to the arrays that a network sees."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+from lesionlab.core.case import Case
+from lesionlab.core.errors import LayoutError
+from lesionlab.core.grid import Box, Grid
+from lesionlab.core.labels import Labels
+from lesionlab.core.recipe import Preprocessing
+from lesionlab.engine.images import Image, read_image, read_label
+from lesionlab.transforms.geometry import Geometry, to_working
+from lesionlab.transforms.normalise import find_foreground, normalise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """One case as a network sees it.
+
+    Attributes:
+        image: Normalised modalities in the order asked for, cropped to the foreground.
+        label: Stored label values on the same voxels, or None where the case has no mask.
+        geometry: The way back to the scan's own grid.
+        space_code: NIfTI code of the scan's space, for outputs.
+    """
+
+    image: Float32[np.ndarray, "modality x y z"]
+    label: UInt8[np.ndarray, "x y z"] | None
+    geometry: Geometry
+    space_code: int
+
+
+def prepare(case: Case, modalities: Sequence[str], *, settings: Preprocessing, labels: Labels) -> Prepared:
+    """Read, orient, resample, normalise and crop one case.
+
+    Args:
+        case: Its files.
+        modalities: Which, in the order of the network's input.
+        settings: From the plan.
+        labels: Which stored values its mask may hold.
+
+    Raises:
+        LayoutError: A modality is missing.
+        ImageError: A file is damaged.
+        GridError: Modalities or mask lie on different grids and `settings` do not ask for resampling.
+        LabelError: The mask holds undeclared values.
+    """
+    images = {name: read_image(path) for name, path in _paths(case, modalities).items()}
+    first = modalities[0]
+    scan = images[first].grid
+    if not settings.resample_modalities:
+        advice = "register it, or let it be resampled: --change preprocessing.resample_modalities=true"
+        for name, image in images.items():
+            _check_same_voxels(images[first], image, mine=case.images[first], others=case.images[name], advice=advice)
+    working = scan.canonical() if settings.spacing_mm is None else scan.canonical().respaced(settings.spacing_mm)
+    arrays = [to_working(image.array, image.grid, working=working, order=1) for image in images.values()]
+    foregrounds = [find_foreground(array, rule=settings.foreground) for array in arrays]
+    label = _read_label(case, images[first], labels=labels, image_path=case.images[first], working=working)
+    box = _box_around(foregrounds, label=label)
+    normalised = [
+        normalise(array, foreground, percentiles=settings.percentiles)[box.slices]
+        for array, foreground in zip(arrays, foregrounds, strict=True)
+    ]
+    return Prepared(
+        image=np.stack(normalised),
+        label=None if label is None else label[box.slices],
+        geometry=Geometry(scan=scan, working=working, box=box),
+        space_code=images[first].space_code,
+    )
+
+
+def _paths(case: Case, modalities: Sequence[str]) -> dict[str, Path]:
+    missing = [name for name in modalities if name not in case.images]
+    if missing:
+        raise LayoutError(
+            f"the modalities {', '.join(modalities)}",
+            found=f"only {', '.join(case.images) or 'none'}",
+            where=f"case {case.id}",
+            next_step=f"add {', '.join(missing)}, or use a network for the modalities that you have",
+        )
+    return {name: case.images[name] for name in modalities}
+
+
+def _check_same_voxels(first: Image, other: Image, *, mine: Path, others: Path, advice: str) -> None:
+    """Compare grids after turning both nearest to RAS+: another order of axes alone is no difference."""
+    first.grid.canonical().check_same(other.grid.canonical(), mine=mine, others=others, next_step=advice)
+
+
+def _read_label(
+    case: Case, image: Image, *, labels: Labels, image_path: Path, working: Grid
+) -> UInt8[np.ndarray, "x y z"] | None:
+    if case.label is None:
+        return None
+    label = read_label(case.label)
+    advice = "resample the mask to the scan's grid (nearest neighbour)"
+    _check_same_voxels(image, label, mine=image_path, others=case.label, advice=advice)
+    labels.check(label.array, where=case.label)
+    return to_working(label.array, label.grid, working=working, order=0).astype(np.uint8)
+
+
+def _box_around(foregrounds: Sequence[Bool[np.ndarray, "x y z"]], *, label: UInt8[np.ndarray, "x y z"] | None) -> Box:
+    """Return the smallest box that holds all foregrounds and every labelled voxel; all voxels if there are none."""
+    kept = np.logical_or.reduce(foregrounds)
+    if label is not None:
+        kept |= label > 0
+    return Box.around(kept if kept.any() else np.ones_like(kept))
