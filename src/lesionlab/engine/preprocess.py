@@ -16,6 +16,9 @@ from lesionlab.engine.images import Image, read_image, read_label
 from lesionlab.transforms.geometry import Geometry, to_working
 from lesionlab.transforms.normalise import find_foreground, normalise
 
+_STRAY_SHARE = 0.002
+"""A plane with less foreground than this holds noise, not head."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
@@ -103,8 +106,12 @@ def _read_label(
 
 
 def _box_around(foregrounds: Sequence[Bool[np.ndarray, "x y z"]], *, label: UInt8[np.ndarray, "x y z"] | None) -> Box:
-    """Return the smallest box that holds all foregrounds and every labelled voxel; all voxels if there are none."""
+    """Return the box of the foregrounds without stray planes, and of every labelled voxel; all voxels if none."""
     kept = np.logical_or.reduce(foregrounds)
+    for axis in range(3):
+        others = tuple({0, 1, 2} - {axis})
+        is_stray = kept.mean(axis=others, keepdims=True) < _STRAY_SHARE
+        kept &= ~is_stray
     if label is not None:
         kept |= label > 0
     return Box.around(kept if kept.any() else np.ones_like(kept))
