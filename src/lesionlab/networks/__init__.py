@@ -1,1 +1,5 @@
 """One file per published network; importing this package registers them all."""
+
+from lesionlab.networks.synapse_net import SynapseNet
+
+__all__ = ["SynapseNet"]
