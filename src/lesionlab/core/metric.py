@@ -2,7 +2,7 @@
 
 import math
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, TypeAlias, TypeVar
@@ -38,28 +38,47 @@ class MaskPair:
     @cached_property
     def box(self) -> Box:
         """The smallest block that holds every voxel of either mask; empty at the origin when both are empty."""
-        union = self.predicted | self.reference
-        starts, stops = [], []
-        for axis in range(3):
-            occupied = np.flatnonzero(union.any(axis=tuple({0, 1, 2} - {axis})))
-            starts.append(int(occupied[0]) if occupied.size else 0)
-            stops.append(int(occupied[-1]) + 1 if occupied.size else 0)
-        return Box(start=(starts[0], starts[1], starts[2]), stop=(stops[0], stops[1], stops[2]))
+        return Box.around(self.predicted | self.reference)
+
+    @cached_property
+    def cropped(self) -> tuple[Mask, Mask]:
+        """Both masks, predicted first, cut to `box` with one voxel of margin where the volume has one."""
+        shape = self.predicted.shape
+        slices = tuple(
+            slice(max(start - 1, 0), min(stop + 1, size))
+            for start, stop, size in zip(self.box.start, self.box.stop, shape, strict=True)
+        )
+        return self.predicted[slices], self.reference[slices]
 
     @cached_property
     def predicted_voxels(self) -> int:
         """Voxels of the prediction."""
-        return int(np.count_nonzero(self.predicted))
+        return int(np.count_nonzero(self.cropped[0]))
 
     @cached_property
     def reference_voxels(self) -> int:
         """Voxels of the reference."""
-        return int(np.count_nonzero(self.reference))
+        return int(np.count_nonzero(self.cropped[1]))
 
     @cached_property
     def shared_voxels(self) -> int:
         """Voxels of both."""
-        return int(np.count_nonzero(self.predicted & self.reference))
+        predicted, reference = self.cropped
+        return int(np.count_nonzero(predicted & reference))
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel in millilitres."""
+        return math.prod(self.spacing_mm) / 1000
+
+    @property
+    def emptiness(self) -> str:
+        """Which mask is empty, in words; an empty string when neither is."""
+        if self.predicted_voxels == 0 and self.reference_voxels == 0:
+            return "both masks are empty"
+        if self.predicted_voxels == 0:
+            return "the prediction is empty"
+        return "the reference is empty" if self.reference_voxels == 0 else ""
 
     @cached_property
     def _parts(self) -> dict[Callable[..., Any], Any]:
@@ -86,16 +105,16 @@ class Score:
         region: Which region was scored ("lesion", "WT").
         metric: The metric's name in its protocol, unit included where the protocol does so ("hd95_mm").
         value: The number; NaN where the metric is undefined.
-        unit: "1" for a fraction or a count, "mm", "ml", "%".
-        is_higher_better: The direction of improvement.
-        reason: Why the value is NaN, or what rule for empty masks gave it; empty for an ordinary value.
+        unit: "1" for a fraction or a count, "mm", "voxel", "ml", "%".
+        is_higher_better: The direction of improvement; None where neither is (a volume, a signed difference).
+        reason: Why the value is NaN, or which mask is empty so that a rule gave it; empty for an ordinary value.
     """
 
     region: str
     metric: str
     value: float
     unit: str
-    is_higher_better: bool
+    is_higher_better: bool | None
     reason: str = ""
 
     @property
@@ -104,15 +123,22 @@ class Score:
         return not math.isnan(self.value)
 
 
+@typing.runtime_checkable
 class Metric(typing.Protocol):
     """A function of a mask pair with its unit, direction and declared policy for empty masks.
 
-    The policy is an option of the constructor (``both_empty``, ``predicted_empty``, ``reference_empty``), never an
-    ``if`` hidden in the arithmetic.
+    The policy is an option of the constructor (``both_empty``, ``one_empty``, ``reference_empty``), never an ``if``
+    hidden in the arithmetic.
+
+    Attributes:
+        unit: As in `Score`.
+        is_higher_better: As in `Score`.
+        undefined_when: The condition, in words, under which a pair without an empty mask gives NaN; may be empty.
     """
 
     unit: ClassVar[str]
-    is_higher_better: ClassVar[bool]
+    is_higher_better: ClassVar[bool | None]
+    undefined_when: ClassVar[str]
 
     def __call__(self, pair: MaskPair) -> float:
         """Return the score; NaN where it is undefined."""
@@ -120,3 +146,20 @@ class Metric(typing.Protocol):
 
 
 metric: Registry[Metric] = Registry("metric")
+
+
+def score_each(metrics: Mapping[str, Metric], pair: MaskPair, *, region: str) -> tuple[Score, ...]:
+    """Return one score per metric, named as the keys, with the reason where a mask is empty or the value undefined."""
+    return tuple(_score(name, judge, pair, region) for name, judge in metrics.items())
+
+
+def _score(name: str, judge: Metric, pair: MaskPair, region: str) -> Score:
+    value = judge(pair)
+    return Score(
+        region=region,
+        metric=name,
+        value=value,
+        unit=judge.unit,
+        is_higher_better=judge.is_higher_better,
+        reason=pair.emptiness or (judge.undefined_when if math.isnan(value) else ""),
+    )

@@ -1,17 +1,23 @@
 """How one challenge scores a case: its metrics, label handling and empty-case rules, exactly."""
 
 import typing
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import numpy as np
-from jaxtyping import Num
+from jaxtyping import Shaped
 
 from lesionlab.core.metric import Score, Spacing
 from lesionlab.core.registry import Registry
 
+LabelMap: TypeAlias = Shaped[np.ndarray, "x y z"]
+"""Stored label values or probabilities; bool, integer or float."""
 
+
+@typing.runtime_checkable
 class Protocol(typing.Protocol):
     """The scoring rules of one challenge or paper.
+
+    A protocol whose regions are those of the data set takes them as the constructor's option ``labels``.
 
     Attributes:
         title: What a reader calls it.
@@ -23,9 +29,7 @@ class Protocol(typing.Protocol):
     citation: ClassVar[str]
     is_legacy: ClassVar[bool]
 
-    def score(
-        self, predicted: Num[np.ndarray, "x y z"], reference: Num[np.ndarray, "x y z"], *, spacing_mm: Spacing
-    ) -> tuple[Score, ...]:
+    def score(self, predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing) -> tuple[Score, ...]:
         """Score one case.
 
         Args:

@@ -1,0 +1,37 @@
+"""The scores that the published SYNAPSE-Net scripts compute, kept to reproduce the paper's tables."""
+
+from typing import ClassVar, Final
+
+from lesionlab.core.metric import MaskPair, Metric, Score, Spacing, score_each
+from lesionlab.core.protocol import LabelMap, protocol
+from lesionlab.metrics.lesion import LesionF1Touched, LesionRecall
+from lesionlab.metrics.overlap import Dice
+from lesionlab.metrics.surface import Hausdorff95PooledVoxels
+from lesionlab.metrics.volume import AbsoluteVolumeDifferencePercent
+
+METRICS: Final[dict[str, Metric]] = {
+    "dsc": Dice(both_empty=1.0),
+    "hd95_voxels": Hausdorff95PooledVoxels(both_empty="zero", one_empty="zero"),
+    "lesion_f1": LesionF1Touched(both_empty=1.0),
+    "lesion_recall": LesionRecall(reference_empty=1.0),
+    "avd_percent": AbsoluteVolumeDifferencePercent(both_empty=0.0, reference_empty=500.0),
+}
+
+
+@protocol("synapse_net_paper")
+class SynapseNetPaper:
+    """Everything above 0.5 is lesion, in both masks: label 2 of the WMH data ("other pathology") counts.
+
+    Three rules make these numbers incomparable with a challenge's: the 95 % Hausdorff distance is in voxels although
+    the scripts head the column "(mm)"; it is 0, the best value, where one mask is empty, so that a missed lesion
+    scores perfectly; and a volume difference from nothing is 500 %.
+    """
+
+    title: ClassVar[str] = "SYNAPSE-Net, published scripts"
+    citation: ClassVar[str] = "the evaluation script for WMH data published with SYNAPSE-Net"
+    is_legacy: ClassVar[bool] = True
+
+    def score(self, predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing) -> tuple[Score, ...]:
+        """Return the five published scores of the region "lesion"."""
+        pair = MaskPair(predicted=predicted > 0.5, reference=reference > 0.5, spacing_mm=spacing_mm)
+        return score_each(METRICS, pair, region="lesion")

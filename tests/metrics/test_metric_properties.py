@@ -1,0 +1,91 @@
+"""What must hold for any masks."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+import lesionlab.metrics  # noqa: F401 (registers them)
+from lesionlab.core.metric import Mask, MaskPair, Metric, metric
+from lesionlab.metrics.overlap import Dice
+
+WITHOUT_SLICE_AXIS = [name for name in metric if name != "hd95_wmh"]
+SYMMETRIC = ["dice", "hd95_pooled", "hd95_pooled_voxels", "hd95_wmh", "lesion_f1", "absolute_volume_difference_ml"]
+
+spacings = st.tuples(*[st.sampled_from([0.5, 1.0, 3.0])] * 3)
+
+
+@st.composite
+def mask_pairs(draw: st.DrawFn) -> MaskPair:
+    shape = draw(array_shapes(min_dims=3, max_dims=3, max_side=7))
+    is_voxel = st.sampled_from([True, False, False, False])
+    predicted = draw(arrays(bool, shape, elements=is_voxel, fill=st.just(False)))
+    reference = draw(arrays(bool, shape, elements=is_voxel, fill=st.just(False)))
+    return MaskPair(predicted=predicted, reference=reference, spacing_mm=draw(spacings))
+
+
+def same(first: float, second: float) -> bool:
+    return first == pytest.approx(second, nan_ok=True, abs=1e-9)
+
+
+def built(name: str) -> Metric:
+    return metric.build(name)
+
+
+@pytest.mark.parametrize("name", list(metric))
+@settings(max_examples=25, deadline=None)
+@given(pair=mask_pairs(), axis=st.sampled_from([0, 1, 2]))
+def test_mirror_images_score_alike(name: str, pair: MaskPair, axis: int) -> None:
+    mirrored = MaskPair(
+        predicted=np.flip(pair.predicted, axis), reference=np.flip(pair.reference, axis), spacing_mm=pair.spacing_mm
+    )
+    assert same(built(name)(pair), built(name)(mirrored))
+
+
+@pytest.mark.parametrize("name", WITHOUT_SLICE_AXIS)
+@settings(max_examples=25, deadline=None)
+@given(pair=mask_pairs(), order=st.permutations([0, 1, 2]))
+def test_the_order_of_axes_does_not_matter(name: str, pair: MaskPair, order: list[int]) -> None:
+    x, y, z = (pair.spacing_mm[axis] for axis in order)
+    turned = MaskPair(
+        predicted=pair.predicted.transpose(order), reference=pair.reference.transpose(order), spacing_mm=(x, y, z)
+    )
+    assert same(built(name)(pair), built(name)(turned))
+
+
+@pytest.mark.parametrize("name", SYMMETRIC)
+@settings(max_examples=25, deadline=None)
+@given(pair=mask_pairs())
+def test_prediction_and_reference_may_change_places(name: str, pair: MaskPair) -> None:
+    swapped = MaskPair(predicted=pair.reference, reference=pair.predicted, spacing_mm=pair.spacing_mm)
+    assert same(built(name)(pair), built(name)(swapped))
+
+
+@pytest.mark.parametrize("name", WITHOUT_SLICE_AXIS)
+@settings(max_examples=25, deadline=None)
+@given(pair=mask_pairs(), margin=st.integers(1, 3))
+def test_background_around_the_volume_changes_nothing(name: str, pair: MaskPair, margin: int) -> None:
+    def padded(mask: Mask) -> Mask:
+        return np.pad(mask, margin)
+
+    wider = MaskPair(predicted=padded(pair.predicted), reference=padded(pair.reference), spacing_mm=pair.spacing_mm)
+    assert same(built(name)(pair), built(name)(wider))
+
+
+@settings(max_examples=50, deadline=None)
+@given(pair=mask_pairs())
+def test_dice_follows_its_definition(pair: MaskPair) -> None:
+    both = np.count_nonzero(pair.predicted & pair.reference)
+    voxels = np.count_nonzero(pair.predicted) + np.count_nonzero(pair.reference)
+    assert same(Dice(both_empty=0.25)(pair), 2 * both / voxels if voxels else 0.25)
+
+
+@settings(max_examples=25, deadline=None)
+@given(pair=mask_pairs(), factor=st.sampled_from([0.5, 2.0]))
+def test_distances_grow_with_spacing_and_voxels_do_not(pair: MaskPair, factor: float) -> None:
+    x, y, z = (factor * spacing for spacing in pair.spacing_mm)
+    larger = MaskPair(predicted=pair.predicted, reference=pair.reference, spacing_mm=(x, y, z))
+    for name in ("hd95_pooled", "hd95_wmh"):
+        assert same(built(name)(larger), factor * built(name)(pair))
+    assert same(built("hd95_pooled_voxels")(larger), built("hd95_pooled_voxels")(pair))

@@ -1,0 +1,70 @@
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lesionlab.core.metric import Mask, MaskPair
+from lesionlab.metrics import surface
+from lesionlab.metrics.surface import Hausdorff95Pooled, Hausdorff95PooledVoxels, Hausdorff95Wmh
+
+
+def voxel(*index: int) -> Mask:
+    mask = np.zeros((5, 6, 7), dtype=bool)
+    mask[index] = True
+    return mask
+
+
+def pair_of(predicted: Mask, reference: Mask) -> MaskPair:
+    return MaskPair(predicted=predicted, reference=reference, spacing_mm=(1.0, 2.0, 3.0))
+
+
+def test_one_voxel_each_lies_as_far_apart_as_spacing_says() -> None:
+    pair = pair_of(voxel(0, 0, 0), voxel(2, 2, 1))
+    assert Hausdorff95Wmh()(pair) == pytest.approx(math.sqrt(4 + 16 + 9))
+    assert Hausdorff95Pooled()(pair) == pytest.approx(math.sqrt(4 + 16 + 9))
+    assert Hausdorff95PooledVoxels()(pair) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize(
+    ("policy", "value"), [("undefined", math.nan), ("zero", 0.0), ("diagonal", math.sqrt(16 + 100 + 324))]
+)
+def test_an_empty_mask_gives_what_the_policy_says(policy: surface.EmptyDistance, value: float) -> None:
+    empty = np.zeros((5, 6, 7), dtype=bool)
+    one, both = pair_of(empty, voxel(0, 0, 0)), pair_of(empty, empty)
+    assert Hausdorff95Pooled(one_empty=policy)(one) == pytest.approx(value, nan_ok=True)
+    assert Hausdorff95Pooled(both_empty=policy)(both) == pytest.approx(value, nan_ok=True)
+    assert math.isnan(Hausdorff95Pooled(one_empty=policy)(both))
+    assert math.isnan(Hausdorff95Wmh()(one))
+
+
+def test_a_plane_that_fills_the_slice_has_a_pooled_surface_only() -> None:
+    lower, upper = np.zeros((4, 4, 4), dtype=bool), np.zeros((4, 4, 4), dtype=bool)
+    lower[:, :, 0], upper[:, :, 2] = True, True
+    assert math.isnan(Hausdorff95Wmh()(pair_of(lower, upper)))
+    assert Hausdorff95Pooled()(pair_of(lower, upper)) == pytest.approx(6.0)
+
+
+def test_both_ways_to_measure_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    predicted, reference = random.random((2, 12, 13, 14)) < 0.1
+    by_tree = Hausdorff95Wmh()(pair_of(predicted, reference))
+    monkeypatch.setattr(surface, "LARGE_SURFACE_VOXELS", 0)
+    assert Hausdorff95Wmh()(pair_of(predicted, reference)) == pytest.approx(by_tree, abs=1e-9)
+
+
+def test_pooled_convention_equals_medpy(oracles: Path) -> None:
+    expected = json.loads((oracles / "expected" / "medpy040.json").read_text())
+    kinds = {case["id"]: case["kind"] for case in json.loads((oracles / "index.json").read_text())["cases"]}
+    compared = 0
+    for case, values in expected.items():
+        if kinds[case] != "binary" or not isinstance(values["hd95_mm"], float):
+            continue
+        masks = np.load(oracles / f"{case}.npz")
+        x, y, z = masks["spacing"].tolist()
+        pair = MaskPair(predicted=masks["pred"] > 0, reference=masks["gt"] > 0, spacing_mm=(x, y, z))
+        assert Hausdorff95Pooled()(pair) == pytest.approx(values["hd95_mm"], abs=1e-6, rel=1e-6), case
+        assert Hausdorff95PooledVoxels()(pair) == pytest.approx(values["hd95_vox"], abs=1e-6, rel=1e-6), case
+        compared += 1
+    assert compared > 25
