@@ -23,11 +23,13 @@ def test_wmh2017_names_site_scanner_and_split(tmp_path: Path):
     touch_case(tmp_path, "training/Utrecht/0")
     touch_case(tmp_path, "training/Amsterdam/GE3T/100")
     touch_case(tmp_path, "test/Utrecht/1")
+    touch_case(tmp_path, "validation/Utrecht/2")
     found = [(case.id, case.site, case.split) for case in Wmh2017(tmp_path).cases()]
     assert found == [
         ("Amsterdam_GE3T_100", "Amsterdam/GE3T", "training"),
         ("Utrecht_0", "Utrecht", "training"),
         ("Utrecht_1", "Utrecht", "test"),
+        ("Utrecht_2", "Utrecht", "validation"),
     ]
 
 

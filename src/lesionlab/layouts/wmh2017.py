@@ -13,15 +13,16 @@ LABELS = Labels(regions={"lesion": frozenset({1})}, ignored=frozenset({2}))
 
 CITATION = "Kuijf et al. 2019, IEEE Transactions on Medical Imaging 38(11):2556-2568, doi:10.1109/TMI.2019.2905770"
 
-PARTS: dict[str, Split] = {"training": "training", "test": "test"}
+PARTS: dict[str, Split] = {"training": "training", "validation": "validation", "test": "test"}
+"""The challenge has the first and the last; whoever sets cases aside for validation moves their folders."""
 
 
 @layout("wmh2017")
 class Wmh2017:
     """One folder per case: ``<site>[/<scanner>]/<id>/{pre/FLAIR.nii.gz, pre/T1.nii.gz, wmh.nii.gz}``.
 
-    The sites lie in `folder` itself, or in its parts ``training`` and ``test``, which then give the split. A case's
-    id is its path joined by underscores, such as ``Utrecht_0`` or ``Amsterdam_GE3T_100``.
+    The sites lie in `folder` itself, or in its parts ``training``, ``validation`` and ``test``, which then give the
+    split. A case's id is its path joined by underscores, such as ``Utrecht_0`` or ``Amsterdam_GE3T_100``.
 
     Args:
         folder: Where the dataset lies.
