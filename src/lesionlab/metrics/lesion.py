@@ -36,7 +36,7 @@ def count_lesions(pair: MaskPair) -> LesionCounts:
 
 
 def _count(mask: Mask, *, touching: Mask) -> tuple[int, int]:
-    # As bytes: cc3d 3.26 raises on bool arrays that are one line of voxels (True, False, True).
+    # As bytes: cc3d 4.1 raises on bool arrays that are one line of voxels (True, False, True).
     components, lesions = cc3d.connected_components(mask.view(np.uint8), connectivity=26, return_N=True)
     touched = np.bincount(components[mask & touching], minlength=1)
     return int(lesions), int(np.count_nonzero(touched[1:]))
