@@ -70,6 +70,7 @@ def _our_name(name: str) -> str:
 def _options(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
     hidden, deepest = shapes["context.0.0.plain.mlp.0.weight"]
     return {
+        "mode": "reference",
         "modalities": _count(shapes, r"encoders\.(\d+)\."),
         "regions": shapes["heads.0.weight"][0],
         "widths": tuple(shapes[f"encoders.0.stages.{level}.0.conv.weight"][0] for level in range(5)),

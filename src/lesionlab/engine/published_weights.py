@@ -1,0 +1,178 @@
+"""Weights that the authors of a network published, brought into ours."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+import lesionlab.networks  # noqa: F401 - registers the networks
+from lesionlab.core.errors import CheckpointError, OptionError
+from lesionlab.core.network import network as networks
+
+LEAST_LOADED = 0.9
+"""Part of a network's weights below which an import is refused."""
+
+_NESTED = ("state_dict", "model_state_dict", "model")
+_WRAPPERS = ("module.", "_orig_mod.")
+_log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class ReadsPublished(Protocol):
+    """A network class whose published weights can be imported."""
+
+    def read_published(self, weights: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return the options that the weights fit, and the weights under this network's names."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """How far some weights fit a network; batch counters, which play no part in evaluation, are left out.
+
+    Attributes:
+        loaded: Names that both have, in one shape.
+        missing: Names that only the network has.
+        unexpected: Names that only the weights have.
+        mismatched: Names that both have, in different shapes.
+    """
+
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    mismatched: tuple[str, ...]
+
+    @property
+    def fraction(self) -> float:
+        """Part of the network's tensors that are loaded, 0 to 1."""
+        return len(self.loaded) / max(1, len(self.loaded) + len(self.missing) + len(self.mismatched))
+
+    def __str__(self) -> str:
+        """Return one line with the four counts and the first name of each kind that did not load."""
+        counts = [f"{len(self.loaded)} loaded ({self.fraction:.1%})"]
+        for kind in ("missing", "unexpected", "mismatched"):
+            names = getattr(self, kind)
+            counts.append(f"{len(names)} {kind}" + (f" (first: {names[0]})" if names else ""))
+        return ", ".join(counts)
+
+
+def import_weights(file_or_state_dict: Path | Mapping[str, Tensor], *, network: str, **options: Any) -> nn.Module:
+    """Build the network that published weights fit, and load them.
+
+    The configuration is read off the weights' shapes; the arithmetic is the published one unless `options` says
+    otherwise (``mode="corrected"``). How much was loaded is logged in one line; `coverage_of` tells it in full.
+
+    Args:
+        file_or_state_dict: A .safetensors file, a .pt or .pth file that holds tensors and plain data only, or what
+            such a file holds. The weights may lie under "state_dict", "model_state_dict" or "model", and their names
+            may start with "module.".
+        network: The registered name of the network.
+        options: Options of the network that override what its weights tell.
+
+    Returns:
+        The network in evaluation mode, on the CPU.
+
+    Raises:
+        CheckpointError: The file is unreadable, holds code, or fills less than 90 % of the network's weights.
+        NameUnknownError: No network has this name.
+        OptionError: The network takes no such option, or nobody published weights for it.
+    """
+    where = file_or_state_dict if isinstance(file_or_state_dict, Path) else "the given weights"
+    found = _read(file_or_state_dict) if isinstance(file_or_state_dict, Path) else file_or_state_dict
+    inferred, weights = _reader(network).read_published(_flat(found, where))
+    module = networks.build(network, **inferred | options)
+    coverage = coverage_of(module, weights)
+    _log.info("weights of %s: %s", network, coverage)
+    if coverage.fraction < LEAST_LOADED:
+        raise CheckpointError(
+            f"weights that fill at least {LEAST_LOADED:.0%} of {network}",
+            found=str(coverage),
+            where=where,
+            next_step="check that file, network and options belong together",
+        )
+    module.load_state_dict({name: weights[name] for name in coverage.loaded}, strict=False)
+    return module.eval()
+
+
+def coverage_of(module: nn.Module, weights: Mapping[str, Tensor]) -> Coverage:
+    """Compare weights that carry the network's own names with the network."""
+    wanted, found = (
+        {name: tuple(weight.shape) for name, weight in tensors.items() if not name.endswith("num_batches_tracked")}
+        for tensors in (module.state_dict(), weights)
+    )
+    shared = [name for name in wanted if name in found]
+    return Coverage(
+        loaded=tuple(name for name in shared if wanted[name] == found[name]),
+        missing=tuple(name for name in wanted if name not in found),
+        unexpected=tuple(name for name in found if name not in wanted),
+        mismatched=tuple(name for name in shared if wanted[name] != found[name]),
+    )
+
+
+def _reader(name: str) -> ReadsPublished:
+    maker = networks.get(name)
+    if isinstance(maker, ReadsPublished):
+        return maker
+    readable = [known for known in networks if isinstance(networks.get(known), ReadsPublished)]
+    raise OptionError(
+        "a network with published weights",
+        found=repr(name),
+        where=f"network = {name!r}",
+        next_step=f"choose one of {', '.join(readable)}",
+    )
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    """Read a file of weights; never runs code that the file may hold."""
+    readers: dict[str, Callable[[Path], Mapping[str, Any]]]
+    readers = {".safetensors": load_file, ".pt": _load_plain, ".pth": _load_plain}
+    if file.suffix not in readers:
+        raise CheckpointError(
+            f"a file that ends in {', '.join(readers)}",
+            found=repr(file.suffix),
+            where=file,
+            next_step="save the weights as safetensors",
+        )
+    try:
+        return readers[file.suffix](file)
+    except Exception as error:  # a damaged file makes torch's reader raise whatever it meets: IndexError, KeyError, ...
+        raise CheckpointError(
+            "a sound file of tensors and plain data",
+            found=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            where=file,
+            next_step="fetch the file again, or have its author save the state_dict alone as safetensors",
+        ) from error
+
+
+def _load_plain(file: Path) -> Mapping[str, Any]:
+    found = torch.load(file, map_location="cpu", weights_only=True)
+    if not isinstance(found, Mapping):
+        raise ValueError(f"a {type(found).__name__}, no mapping from names to tensors")
+    return found
+
+
+def _flat(found: Mapping[str, Any], where: str | Path) -> dict[str, Tensor]:
+    """Return the tensors by name, taken out of the wrappings that training scripts put around them."""
+    for key in _NESTED:
+        if isinstance(found.get(key), Mapping):
+            found = found[key]
+    weights = {_bare(name): weight for name, weight in found.items() if isinstance(weight, Tensor)}
+    if weights:
+        return weights
+    raise CheckpointError(
+        "tensors by name, at the top or under 'state_dict', 'model_state_dict' or 'model'",
+        found=f"the keys {list(found)[:8]}",
+        where=where,
+        next_step="save the network's state_dict",
+    )
+
+
+def _bare(name: str) -> str:
+    for wrapper in _WRAPPERS:
+        name = name.removeprefix(wrapper)
+    return name
