@@ -42,13 +42,16 @@ class MaskPair:
 
     @cached_property
     def cropped(self) -> tuple[Mask, Mask]:
-        """Both masks, predicted first, cut to `box` with one voxel of margin where the volume has one."""
+        """Both masks, predicted first, cut to `box` with one voxel of margin where the volume has one.
+
+        They are copies in C order: cc3d 4.1 reads views with negative strides wrongly.
+        """
         shape = self.predicted.shape
         slices = tuple(
             slice(max(start - 1, 0), min(stop + 1, size))
             for start, stop, size in zip(self.box.start, self.box.stop, shape, strict=True)
         )
-        return self.predicted[slices], self.reference[slices]
+        return self.predicted[slices].copy(), self.reference[slices].copy()
 
     @cached_property
     def predicted_voxels(self) -> int:
