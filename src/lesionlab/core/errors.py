@@ -14,6 +14,8 @@ LesionlabError
 Each says what was wanted, what was found, where, and what to do next, in one plain line.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 
@@ -33,6 +35,10 @@ class LesionlabError(Exception):
         self.where = str(where)
         self.next_step = next_step
         super().__init__(f"wanted {wanted}; found {found}; in {where}; next: {next_step}")
+
+    def __reduce__(self) -> tuple[Callable[[str], "LesionlabError"], tuple[str]]:
+        """Let an error that a worker process raised come back whole."""
+        return partial(type(self), found=self.found, where=self.where, next_step=self.next_step), (self.wanted,)
 
 
 class NameUnknownError(LesionlabError):

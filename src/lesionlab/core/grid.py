@@ -1,5 +1,6 @@
 """Where voxels lie in the world."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ class Grid:
     affine: tuple[tuple[float, ...], ...]
 
     @classmethod
-    def of(cls, shape: tuple[int, ...], affine: Float[np.ndarray, "4 4"]) -> "Grid":
+    def of(cls, shape: Sequence[int], affine: Float[np.ndarray, "4 4"]) -> "Grid":
         """Make a grid from an array's shape and an affine matrix."""
         rows = tuple(tuple(float(value) for value in row) for row in np.asarray(affine, dtype=np.float64))
         assert len(shape) == 3, f"a grid has three axes, not {shape}"

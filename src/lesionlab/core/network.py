@@ -1,7 +1,6 @@
 """What every network takes and gives."""
 
 import typing
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
@@ -11,9 +10,10 @@ from torch import Tensor
 from lesionlab.core.registry import Registry
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
+class Output(typing.NamedTuple):
     """What a network says about a batch, in training and in evaluation alike.
+
+    A named tuple, not a dataclass: mixed precision, data parallelism and export all know how to look inside it.
 
     Attributes:
         logits: One channel per region, on the input's grid.

@@ -36,6 +36,11 @@ class Prepared:
     geometry: Geometry
     space_code: int
 
+    @property
+    def background(self) -> tuple[float, ...]:
+        """Value of air in each modality: the lowest of the foreground, see `normalise`."""
+        return tuple(float(part.min()) for part in self.image)
+
 
 def prepare(case: Case, modalities: Sequence[str], *, settings: Preprocessing, labels: Labels) -> Prepared:
     """Read, orient, resample, normalise and crop one case.

@@ -1,12 +1,12 @@
 """Preprocessed cases on disk, memory-mapped and shared by all workers."""
 
-import hashlib
 import io
 import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Shaped, UInt8
@@ -18,11 +18,11 @@ from lesionlab.core.labels import Labels
 from lesionlab.core.progress import track
 from lesionlab.core.recipe import Preprocessing
 from lesionlab.core.storage import write_bytes_atomically, write_text_atomically
+from lesionlab.engine.content_key import content_key
 from lesionlab.engine.preprocess import Prepared, prepare
 from lesionlab.transforms.geometry import Geometry
 
 _FORMAT = 1
-_CHUNK_BYTES = 2**22
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,7 @@ class StoredCase:
         site: Where it was acquired.
         folder: Where image.npy and label.npy lie, in Fortran order: an axial slice is one run of bytes.
         geometry: The way back to the scan's own grid.
+        background: Value of air in each modality, for padding.
         space_code: NIfTI code of the scan's space.
     """
 
@@ -43,6 +44,7 @@ class StoredCase:
     site: str
     folder: Path
     geometry: Geometry
+    background: tuple[float, ...]
     space_code: int
 
     def image(self) -> Float32[np.ndarray, "modality x y z"]:
@@ -91,26 +93,21 @@ def store_cases(
 def _store_case(
     case: Case, folder: Path, *, modalities: Sequence[str], settings: Preprocessing, labels: Labels
 ) -> StoredCase:
-    key = _content_key(case, modalities, settings=settings)
+    files = [*(case.images[name] for name in modalities if name in case.images), *([case.label] if case.label else [])]
+    key = content_key(files, settings=[_FORMAT, list(modalities), settings.model_dump()])
     target = folder / f"{case.id}-{key}"
     if not (target / "case.json").exists():
         _write(prepare(case, modalities, settings=settings, labels=labels), target)
-    geometry, space_code = _read_geometry(target)
+    content = json.loads((target / "case.json").read_text(encoding="utf-8"))
     return StoredCase(
-        id=case.id, group=case.group, site=case.site, folder=target, geometry=geometry, space_code=space_code
+        id=case.id,
+        group=case.group,
+        site=case.site,
+        folder=target,
+        geometry=_parse_geometry(content["geometry"]),
+        background=tuple(content["background"]),
+        space_code=content["space_code"],
     )
-
-
-def _content_key(case: Case, modalities: Sequence[str], *, settings: Preprocessing) -> str:
-    digest = hashlib.blake2b(digest_size=8)
-    digest.update(json.dumps([_FORMAT, list(modalities), settings.model_dump()]).encode())
-    paths = [case.images[name] for name in modalities if name in case.images]
-    for path in [*paths, *([case.label] if case.label else [])]:
-        if path.exists():  # a missing file is reported, with advice, when it is read
-            with path.open("rb") as file:
-                while chunk := file.read(_CHUNK_BYTES):
-                    digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _write(prepared: Prepared, target: Path) -> None:
@@ -118,7 +115,11 @@ def _write(prepared: Prepared, target: Path) -> None:
     write_bytes_atomically(target / "image.npy", _npy(prepared.image))
     if prepared.label is not None:
         write_bytes_atomically(target / "label.npy", _npy(prepared.label))
-    content = {"geometry": asdict(prepared.geometry), "space_code": prepared.space_code}
+    content = {
+        "geometry": asdict(prepared.geometry),
+        "background": prepared.background,
+        "space_code": prepared.space_code,
+    }
     write_text_atomically(target / "case.json", json.dumps(content))
 
 
@@ -128,14 +129,10 @@ def _npy(array: Shaped[np.ndarray, "..."]) -> bytes:
     return buffer.getvalue()
 
 
-def _read_geometry(target: Path) -> tuple[Geometry, int]:
-    content = json.loads((target / "case.json").read_text(encoding="utf-8"))
-    geometry = content["geometry"]
-    box = Box(start=tuple(geometry["box"]["start"]), stop=tuple(geometry["box"]["stop"]))
-    scan, working = (
-        Grid.of(tuple(grid["shape"]), np.array(grid["affine"])) for grid in (geometry["scan"], geometry["working"])
-    )
-    return Geometry(scan=scan, working=working, box=box), int(content["space_code"])
+def _parse_geometry(content: dict[str, Any]) -> Geometry:
+    scan, working = (Grid.of(content[name]["shape"], np.array(content[name]["affine"])) for name in ("scan", "working"))
+    box = Box(start=tuple(content["box"]["start"]), stop=tuple(content["box"]["stop"]))
+    return Geometry(scan=scan, working=working, box=box)
 
 
 def _open(path: Path) -> Shaped[np.ndarray, "..."]:

@@ -1,0 +1,124 @@
+"""Measure the training cases and resolve a recipe against them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lesionlab.core.augmentation import augmentation
+from lesionlab.core.case import Case
+from lesionlab.core.errors import LayoutError
+from lesionlab.core.labels import Labels
+from lesionlab.core.loss import loss
+from lesionlab.core.network import network
+from lesionlab.core.plan import Fingerprint, Plan
+from lesionlab.core.recipe import Choice, Recipe
+from lesionlab.core.registry import Registry
+from lesionlab.engine.sampling import difficulty_odds, index_slices
+from lesionlab.engine.store import StoredCase
+
+
+def divide_cases(cases: Sequence[Case], recipe: Recipe, *, where: str) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
+    """Return the cases for training and for validation; cases of a test split are in neither.
+
+    The layout's own validation split is used when it has one. Else a share of the patients, drawn with the recipe's
+    seed, is held out; visits of one patient stay together.
+
+    Raises:
+        LayoutError: Fewer than two patients with masks remain, or a patient is in training and validation.
+    """
+    usable = [case for case in cases if case.split != "test" and case.label is not None]
+    validation = [case for case in usable if case.split == "validation"]
+    if not validation:
+        validation = _draw_validation(usable, recipe, where=where)
+    chosen = {case.id for case in validation}
+    training = [case for case in usable if case.id not in chosen]
+    shared = {case.group for case in training} & {case.group for case in validation}
+    if shared or not training:
+        raise LayoutError(
+            "patients for training that are not in validation",
+            found=f"{', '.join(sorted(shared)) or 'none'}",
+            where=where,
+            next_step="keep all visits of a patient in one split" if shared else "add training cases with masks",
+        )
+    return tuple(training), tuple(validation)
+
+
+def measure(cases: Sequence[StoredCase], labels: Labels) -> Fingerprint:
+    """Measure the stored training cases."""
+    slices = index_slices(cases, labels)
+    volumes_ml = [
+        slices.area[slices.case == position].sum() * case.geometry.working.voxel_volume_mm3 / 1000
+        for position, case in enumerate(cases)
+    ]
+    shape = np.median([case.geometry.box.shape for case in cases], axis=0).tolist()
+    spacing = np.median([case.geometry.working.spacing_mm for case in cases], axis=0).tolist()
+    return Fingerprint(
+        cases=len(cases),
+        median_shape=(shape[0], shape[1], shape[2]),
+        median_spacing_mm=(spacing[0], spacing[1], spacing[2]),
+        slices=len(slices.area),
+        lesion_slices=int(np.count_nonzero(slices.area)),
+        median_lesion_volume_ml=float(np.median(volumes_ml)),
+    )
+
+
+def resolve(
+    recipe: Recipe,
+    labels: Labels,
+    *,
+    layout: str,
+    training: Sequence[StoredCase],
+    validation: Sequence[StoredCase],
+) -> Plan:
+    """Fill every default of a recipe for the data at hand.
+
+    Raises:
+        NameUnknownError, OptionError: The recipe names a network, loss, augmentation or option that does not exist.
+    """
+    playlist_length = int(difficulty_odds(index_slices(training, labels).area, recipe.sampling).sum())
+    steps_per_epoch = math.ceil(playlist_length / recipe.training.batch)
+    total_steps = recipe.training.steps or (recipe.training.epochs or 1) * steps_per_epoch
+    return Plan(
+        recipe=complete(recipe, regions=len(labels.names)),
+        regions={name: tuple(sorted(values)) for name, values in labels.regions.items()},
+        ignored=tuple(sorted(labels.ignored)),
+        layout=layout,
+        training_cases=tuple(case.id for case in training),
+        validation_cases=tuple(case.id for case in validation),
+        fingerprint=measure(training, labels),
+        steps_per_epoch=steps_per_epoch,
+        total_steps=total_steps,
+        validate_every=min(total_steps, recipe.validation.every * steps_per_epoch),
+    )
+
+
+def complete(recipe: Recipe, *, regions: int) -> Recipe:
+    """Return the recipe with all options of its network, loss and augmentation filled in and checked."""
+    inputs = {"modalities": len(recipe.modalities), "regions": regions}
+    changes = {
+        "network": _complete(recipe.network, network, given=inputs),
+        "loss": _complete(recipe.loss, loss, given={}),
+        "augmentation": _complete(recipe.augmentation, augmentation, given={}),
+    }
+    return recipe.model_copy(update=changes)
+
+
+def _complete(choice: Choice, registry: Registry[Any], *, given: Mapping[str, Any]) -> Choice:
+    checked = registry.check(choice.name, {**choice.options, **given})
+    return Choice(name=choice.name, options={name: value for name, value in checked.items() if name not in given})
+
+
+def _draw_validation(cases: Sequence[Case], recipe: Recipe, *, where: str) -> list[Case]:
+    groups = sorted({case.group for case in cases})
+    if len(groups) < 2:
+        raise LayoutError(
+            "at least two patients with masks, one of them for validation",
+            found=f"{len(groups)}",
+            where=where,
+            next_step="add cases, or check that the masks have the names that the layout wants",
+        )
+    count = min(len(groups) - 1, max(1, round(recipe.validation.share * len(groups))))
+    drawn = np.random.default_rng([recipe.training.seed, 2]).permutation(groups)[:count]
+    return [case for case in cases if case.group in set(drawn.tolist())]

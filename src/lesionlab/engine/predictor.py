@@ -1,0 +1,68 @@
+"""From a case to probabilities on its own grid."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32
+
+from lesionlab.core.case import Case
+from lesionlab.core.grid import Grid
+from lesionlab.core.recipe import Inference
+from lesionlab.engine.checkpoint import Checkpoint
+from lesionlab.engine.inference import predict_probabilities
+from lesionlab.engine.precision import make_fabric
+from lesionlab.engine.preprocess import prepare
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """Probabilities of one case.
+
+    Attributes:
+        probabilities: In [0, 1], on the grid of the case's first modality; 0 outside the foreground.
+        grid: That grid.
+        space_code: NIfTI code of the scan's space.
+    """
+
+    probabilities: Float32[np.ndarray, "region x y z"]
+    grid: Grid
+    space_code: int
+
+
+class Predictor:
+    """A checkpoint on the device at hand, ready for any number of cases.
+
+    Args:
+        checkpoint: Its weights are loaded here.
+        inference: How windows slide; usually the plan's.
+
+    Raises:
+        CheckpointError: The weights are damaged.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, inference: Inference) -> None:
+        self.checkpoint = checkpoint
+        self._inference = inference
+        fabric = make_fabric(checkpoint.plan.recipe.training.precision)
+        self._network = fabric.setup(checkpoint.load_network()).eval()
+
+    def predict(self, case: Case) -> Prediction:
+        """Return the probabilities of one case.
+
+        Raises:
+            LesionlabError: As `prepare`.
+        """
+        plan = self.checkpoint.plan
+        prepared = prepare(case, plan.recipe.modalities, settings=plan.recipe.preprocessing, labels=plan.labels)
+        kept = predict_probabilities(
+            self._network,
+            prepared.image,
+            window=plan.recipe.sampling.size,
+            background=prepared.background,
+            settings=self._inference,
+        )
+        return Prediction(
+            probabilities=prepared.geometry.to_scan(kept),
+            grid=prepared.geometry.scan,
+            space_code=prepared.space_code,
+        )

@@ -1,0 +1,49 @@
+"""What a training writes down about itself, for programs (JSON lines) and for eyes (TensorBoard)."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+
+from lesionlab.core.storage import write_text_atomically
+
+
+class Recorder:
+    """Appends numbers to metrics.jsonl and to TensorBoard; a context manager.
+
+    What an earlier, killed run wrote beyond the step that training goes on from is dropped.
+
+    Args:
+        folder: Of the training.
+        step: Where training begins or goes on.
+    """
+
+    def __init__(self, folder: Path, *, step: int) -> None:
+        path = folder / "metrics.jsonl"
+        kept = [line for line in _lines(path) if json.loads(line)["step"] <= step]
+        write_text_atomically(path, "".join(f"{line}\n" for line in kept))
+        self._file = path.open("a", encoding="utf-8")
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+
+    def __enter__(self) -> "Recorder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._board.close()
+
+    def write(self, step: int, numbers: Mapping[str, float]) -> None:
+        """Write numbers of one moment by name."""
+        self._file.write(json.dumps({"step": step, **numbers}) + "\n")
+        self._file.flush()
+        for name, value in numbers.items():
+            self._board.add_scalar(name, value, step)
+        self._board.flush()
+
+
+def _lines(path: Path) -> list[str]:
+    """Return whole lines; a last one that a kill cut short is no JSON and is left out."""
+    if not path.exists():
+        return []
+    return [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]

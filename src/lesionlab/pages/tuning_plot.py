@@ -1,0 +1,39 @@
+"""The picture of a tuning: mean score over threshold and smallest lesion."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+
+def draw_surface(
+    surface: Float[np.ndarray, "threshold size"],
+    *,
+    thresholds: Sequence[float],
+    sizes: Sequence[float],
+    score: str,
+) -> bytes:
+    """Return a PNG with one coloured field per pair, the best one framed.
+
+    Args:
+        surface: Mean scores.
+        thresholds: One per row.
+        sizes: Smallest lesions in mm3, one per column.
+        score: Name of the metric.
+    """
+    figure = Figure(figsize=(1.5 + 0.7 * len(sizes), 1.5 + 0.28 * len(thresholds)), layout="constrained")
+    axes = figure.subplots()
+    picture = axes.imshow(surface, aspect="auto", cmap="viridis", origin="lower")
+    axes.set_xticks(range(len(sizes)), [f"{size:g}" for size in sizes])
+    axes.set_yticks(range(len(thresholds)), [f"{threshold:g}" for threshold in thresholds])
+    axes.set_xlabel("smallest lesion (mm³)")
+    axes.set_ylabel("threshold")
+    row, column = np.unravel_index(int(surface.argmax()), surface.shape)
+    axes.set_title(f"mean {score} of validation cases; best {surface[row, column]:.3f}")
+    axes.plot(column, row, marker="s", markersize=14, fillstyle="none", color="white", markeredgewidth=2)
+    figure.colorbar(picture)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()

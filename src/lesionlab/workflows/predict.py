@@ -1,0 +1,137 @@
+"""Write masks of scans on their own grids."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import lesionlab.networks  # noqa: F401  # registers what a plan may name
+from lesionlab.core.case import Case, Split
+from lesionlab.core.errors import LayoutError, LesionlabError
+from lesionlab.core.progress import track
+from lesionlab.core.recipe import Inference
+from lesionlab.core.storage import write_text_atomically
+from lesionlab.engine.checkpoint import Checkpoint, open_checkpoint
+from lesionlab.engine.content_key import content_key
+from lesionlab.engine.images import write_image
+from lesionlab.engine.postprocess import to_label_map, to_masks
+from lesionlab.engine.predictor import Predictor
+from lesionlab.layouts.opening import open_layout
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predicted:
+    """What a prediction left behind.
+
+    Attributes:
+        files: Every mask and probability map, finished before or now.
+        failures: Case id -> why it has no mask.
+    """
+
+    files: tuple[Path, ...]
+    failures: dict[str, str]
+
+
+def predict(
+    checkpoint: Path,
+    data: str,
+    out: Path,
+    *,
+    split: Split | None = None,
+    save_probabilities: bool = False,
+    overlap: float | None = None,
+    flips: bool | None = None,
+) -> Predicted:
+    """Write ``<case>_mask.nii.gz`` for every case, on the grid of its first modality.
+
+    A case that fails does not stop the others. Finished cases are skipped when neither weights, settings nor scans
+    have changed.
+
+    Args:
+        checkpoint: Folder of a checkpoint, or of a training (its best is used).
+        data: LAYOUT:FOLDER.
+        out: Where the files go.
+        split: Only the cases of this part; None takes all.
+        save_probabilities: Also write ``<case>_probability_<region>.nii.gz``.
+        overlap: Of sliding windows; the plan's when None.
+        flips: Whether to average over mirrored views; the plan's when None.
+
+    Raises:
+        LesionlabError: The checkpoint or the folder cannot be used at all.
+    """
+    opened = open_checkpoint(checkpoint)
+    changes = {"overlap": overlap, "flips": flips}
+    given = {name: value for name, value in changes.items() if value is not None}
+    inference = Inference.model_validate({**opened.plan.recipe.inference.model_dump(), **given})
+    cases = select_cases(data, opened, split=split)
+    predictor = Predictor(opened, inference)
+    state = _state_of(opened, [inference.model_dump(), save_probabilities])
+    manifest = _read_manifest(out)
+    failures: dict[str, str] = {}
+    for case in track(cases, what="predicting", total=len(cases)):
+        key = content_key(case.images.values(), settings=state)
+        if not _is_done(manifest.get(case.id), key=key, out=out):
+            try:
+                files = _predict_case(predictor, case, out=out, save_probabilities=save_probabilities)
+            except LesionlabError as error:
+                failures[case.id] = str(error)
+                logger.error("case %s: %s", case.id, error)
+                continue
+            manifest[case.id] = {"key": key, "files": [file.name for file in files]}
+            write_text_atomically(out / "predictions.json", json.dumps(manifest, indent=1))
+    written = [out / name for case in cases if case.id in manifest for name in manifest[case.id]["files"]]
+    return Predicted(files=tuple(written), failures=failures)
+
+
+def select_cases(data: str, checkpoint: Checkpoint, *, split: Split | None) -> Sequence[Case]:
+    """Return the cases of LAYOUT:FOLDER, of one split if asked for.
+
+    Raises:
+        LayoutError: There is none.
+        CheckpointError: The checkpoint needs modalities that the layout does not have.
+    """
+    _, layout = open_layout(data)
+    checkpoint.check_modalities(layout.modalities, where=data)
+    cases = [case for case in layout.cases() if split is None or case.split == split]
+    if not cases:
+        raise LayoutError(
+            f"cases of split {split}", found="none", where=data, next_step="choose another split, or leave it out"
+        )
+    return cases
+
+
+def _predict_case(predictor: Predictor, case: Case, *, out: Path, save_probabilities: bool) -> list[Path]:
+    prediction = predictor.predict(replace(case, label=None))
+    plan, grid = predictor.checkpoint.plan, prediction.grid
+    masks = to_masks(
+        prediction.probabilities, predictor.checkpoint.postprocessing, voxel_volume_mm3=grid.voxel_volume_mm3
+    )
+    files = [out / f"{case.id}_mask.nii.gz"]
+    write_image(files[0], to_label_map(masks, plan.regions), grid=grid, space_code=prediction.space_code)
+    if save_probabilities:
+        for region, probability in zip(plan.regions, prediction.probabilities, strict=True):
+            files.append(out / f"{case.id}_probability_{region}.nii.gz")
+            write_image(files[-1], probability, grid=grid, space_code=prediction.space_code)
+    return files
+
+
+def _state_of(checkpoint: Checkpoint, settings: list[Any]) -> list[Any]:
+    return [content_key(sorted(checkpoint.folder.glob("*.safetensors")), settings=[
+        *settings, checkpoint.postprocessing.model_dump(), checkpoint.plan.model_dump(mode="json")])]  # fmt: skip
+
+
+def _read_manifest(out: Path) -> dict[str, Any]:
+    path = out / "predictions.json"
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+    except (json.JSONDecodeError, ValueError):
+        logger.warning("%s is damaged; all cases are predicted again", path)
+        return {}
+
+
+def _is_done(entry: dict[str, Any] | None, *, key: str, out: Path) -> bool:
+    return entry is not None and entry["key"] == key and all((out / name).exists() for name in entry["files"])
