@@ -61,7 +61,7 @@ def is_print(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
 
 
-@pytest.mark.parametrize("file", SOURCE.rglob("__init__.py"), ids=lambda file: file.parent.name)
+@pytest.mark.parametrize("file", sorted(SOURCE.rglob("__init__.py")), ids=lambda file: file.parent.name)
 def test_an_init_file_only_re_exports(file: Path):
     _, *statements = ast.parse(file.read_text(encoding="utf-8")).body
     assert [node.lineno for node in statements if not is_re_export(node)] == []
