@@ -1,0 +1,145 @@
+"""What every registered network must do; one that is added later is tested without a change here."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import lesionlab.networks  # noqa: F401 - registers the networks
+from lesionlab.core.errors import OptionError
+from lesionlab.core.network import Output, network
+
+# Options that make a network small enough to test; a network that is missing here is tested at its full size.
+TINY: dict[str, dict[str, Any]] = {
+    "synapse_net": {"widths": (32, 32, 32, 32, 32), "token_channels": 16, "heads": 4, "token_grid": 3}
+}
+SPACE = {2: (48, 64), 3: (32, 32, 48)}
+ODD_SPACE = {2: (37, 50), 3: (33, 35, 37)}
+MODALITIES, REGIONS = 3, 2
+
+
+def built(name: str, **options: Any) -> nn.Module:
+    torch.manual_seed(0)
+    return network.build(name, modalities=MODALITIES, regions=REGIONS, **TINY.get(name, {}), **options)
+
+
+def image_for(module: nn.Module, *, batch: int = 2, sizes: dict[int, tuple[int, ...]] = SPACE) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(batch, MODALITIES, *sizes[module.spatial_dims], generator=generator)
+
+
+def tensors_of(output: Output) -> list[Tensor]:
+    return [tensor for tensor in (output.logits, *output.auxiliary, output.lesion) if tensor is not None]
+
+
+@pytest.fixture(params=list(network))
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def module(name: str) -> nn.Module:
+    return built(name).eval()
+
+
+def test_output_has_one_type_in_training_and_evaluation(module: nn.Module) -> None:
+    image = image_for(module)
+    for mode in (True, False):
+        output = module.train(mode)(image)
+        assert isinstance(output, Output)
+        assert output.logits.shape == (2, REGIONS, *image.shape[2:])
+        assert all(torch.isfinite(tensor).all() for tensor in tensors_of(output))
+
+
+def test_gradient_reaches_every_parameter(module: nn.Module) -> None:
+    output = module.train()(image_for(module, batch=4))
+    generator = torch.Generator().manual_seed(2)
+    sum((tensor * torch.randn(tensor.shape, generator=generator)).sum() for tensor in tensors_of(output)).backward()
+    silent = [name for name, part in module.named_parameters() if part.grad is None or not part.grad.any()]
+    assert not silent
+
+
+def test_batch_items_do_not_mix(module: nn.Module) -> None:
+    image = image_for(module)
+    with torch.inference_mode():
+        together, alone = module(image), module(image[1:])
+    torch.testing.assert_close(together.logits[1:], alone.logits, atol=1e-4, rtol=1e-4)
+
+
+def test_evaluation_is_deterministic(module: nn.Module) -> None:
+    image = image_for(module)
+    with torch.inference_mode():
+        for first, second in zip(tensors_of(module(image)), tensors_of(module(image)), strict=True):
+            assert torch.equal(first, second)
+
+
+def test_weights_survive_a_round_trip(module: nn.Module, name: str) -> None:
+    image = image_for(module)
+    copy = built(name).eval()
+    with torch.no_grad():
+        for part in copy.parameters():
+            part.zero_()
+    copy.load_state_dict(module.state_dict())
+    with torch.inference_mode():
+        assert torch.equal(copy(image).logits, module(image).logits)
+
+
+def test_bfloat16_autocast_is_finite_and_near(module: nn.Module) -> None:
+    image = image_for(module)
+    with torch.inference_mode():
+        exact = module(image).logits
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            fast = module(image)
+    assert all(torch.isfinite(tensor).all() for tensor in tensors_of(fast))
+    assert (fast.logits.float() - exact).abs().mean() < 0.1 * exact.abs().mean()
+
+
+def test_bfloat16_autocast_trains(module: nn.Module) -> None:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = module.train()(image_for(module))
+    output.logits.float().square().mean().backward()
+    assert all(part.grad.isfinite().all() for part in module.parameters() if part.grad is not None)
+
+
+def test_odd_sizes_keep_their_shape(module: nn.Module) -> None:
+    image = image_for(module, batch=1, sizes=ODD_SPACE)
+    with torch.inference_mode():
+        assert module(image).logits.shape == (1, REGIONS, *image.shape[2:])
+
+
+def test_all_present_is_the_same_as_saying_nothing(module: nn.Module) -> None:
+    image = image_for(module)
+    with torch.inference_mode():
+        said = module(image, torch.ones(2, MODALITIES, dtype=torch.bool))
+        for first, second in zip(tensors_of(said), tensors_of(module(image)), strict=True):
+            assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("absent", [[0], [2], [0, 1], [0, 1, 2]])
+def test_what_is_absent_has_no_influence(module: nn.Module, absent: list[int]) -> None:
+    image = image_for(module)
+    present = torch.ones(2, MODALITIES, dtype=torch.bool)
+    present[0, absent] = False
+    other = image.clone()
+    other[0, absent] = torch.nan
+    with torch.inference_mode():
+        first, second, whole = module(image, present), module(other, present), module(image)
+    assert torch.equal(first.logits, second.logits)
+    assert torch.isfinite(first.logits).all()
+    assert not torch.allclose(first.logits[0], whole.logits[0])
+    torch.testing.assert_close(first.logits[1], whole.logits[1], atol=1e-4, rtol=1e-4)
+
+
+def test_unknown_option_is_refused_with_the_nearest_name(name: str) -> None:
+    with pytest.raises(OptionError, match="did you mean 'regions'"):
+        network.build(name, modalities=1, region=1)
+
+
+@pytest.mark.slow
+def test_exported_program_says_the_same(module: nn.Module) -> None:
+    image = image_for(module, batch=1)
+    program = torch.export.export(module, (image,)).module()
+    with torch.inference_mode():
+        for first, second in zip(tensors_of(program(image)), tensors_of(module(image)), strict=True):
+            torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-5)
