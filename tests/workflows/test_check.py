@@ -103,6 +103,14 @@ def test_rounding_of_an_affine_is_no_finding(case: Case):
     assert check([case], LABELS) == ()
 
 
+def test_another_order_of_axes_is_no_finding(case: Case):
+    image = nibabel.Nifti1Image(voxels(10), AFFINE)
+    turned = image.as_reoriented(nibabel.orientations.axcodes2ornt(("L", "S", "P")))
+    nibabel.save(turned, case.images["t1"])
+    assert turned.shape != image.shape
+    assert check([case], LABELS) == ()
+
+
 @pytest.mark.parametrize(("value", "wanted"), [(3.0, "[0, 1, 2]"), (0.5, "whole numbers"), (-1.0, "whole numbers")])
 def test_unknown_label_values(case: Case, value: float, wanted: str):
     mask = lesion().astype(np.float32)

@@ -120,12 +120,13 @@ def _load(case: Case, labels: Labels) -> tuple[Scan, list[Finding]]:
 
 
 def judge_grids(scan: Scan) -> Iterator[Finding]:
-    """Find images and masks that do not lie on the grid of the first image."""
-    paths = list(scan.files)
+    """Find images and masks whose voxels are not those of the first image; axes may run another way."""
+    grids = {path: image.grid.canonical() for path, image in scan.files.items()}
+    paths = list(grids)
     for other in paths[1:]:
         try:
-            scan.files[paths[0]].grid.check_same(
-                scan.files[other].grid,
+            grids[paths[0]].check_same(
+                grids[other],
                 mine=paths[0],
                 others=other,
                 next_step="resample the second onto the first (nearest neighbour for a mask)",
