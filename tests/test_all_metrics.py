@@ -10,7 +10,7 @@ import pytest
 import lesionlab.metrics  # noqa: F401 (registers them)
 from lesionlab.core.metric import Mask, MaskPair, metric
 
-UNITS = {"1", "mm", "voxel", "ml", "%"}
+UNITS = {"1", "lesions", "mm", "voxel", "ml", "%"}
 EMPTY = np.zeros((6, 7, 8), dtype=bool)
 LESION = EMPTY.copy()
 LESION[2:4, 2:4, 2:4] = True

@@ -108,7 +108,7 @@ class Score:
         region: Which region was scored ("lesion", "WT").
         metric: The metric's name in its protocol, unit included where the protocol does so ("hd95_mm").
         value: The number; NaN where the metric is undefined.
-        unit: "1" for a fraction or a count, "mm", "voxel", "ml", "%".
+        unit: "1" for a fraction, "lesions" for their number, "mm", "voxel", "ml", "%".
         is_higher_better: The direction of improvement; None where neither is (a volume, a signed difference).
         reason: Why the value is NaN, or which mask is empty so that a rule gave it; empty for an ordinary value.
     """

@@ -143,7 +143,7 @@ class LesionF1Touched:
 class PredictedLesions:
     """Number of predicted lesions; 0 for an empty mask."""
 
-    unit: ClassVar[str] = "1"
+    unit: ClassVar[str] = "lesions"
     is_higher_better: ClassVar[bool | None] = None
     undefined_when: ClassVar[str] = ""
 
@@ -157,7 +157,7 @@ class PredictedLesions:
 class ReferenceLesions:
     """Number of lesions of the reference; 0 for an empty mask."""
 
-    unit: ClassVar[str] = "1"
+    unit: ClassVar[str] = "lesions"
     is_higher_better: ClassVar[bool | None] = None
     undefined_when: ClassVar[str] = ""
 

@@ -1,0 +1,211 @@
+"""Score predicted masks against references and show the result."""
+
+import math
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+
+import lesionlab.protocols  # noqa: F401 (registers them)
+from lesionlab.core.case import Case
+from lesionlab.core.errors import GridError, LayoutError, OptionError
+from lesionlab.core.labels import LESION, Labels
+from lesionlab.core.metric import Score, Spacing
+from lesionlab.core.progress import track
+from lesionlab.core.protocol import Protocol, protocol
+from lesionlab.core.report import Report, Row, Rules
+from lesionlab.core.storage import write_text_atomically
+from lesionlab.engine.images import read_label
+from lesionlab.pages.report_page import render_report
+from lesionlab.workflows.case_pictures import draw_cases
+
+PAGE_FILE = "report.html"
+SOFTWARE = ("lesionlab", "numpy", "scipy", "connected-components-3d", "nibabel")
+
+
+class Scores(dict[str, float]):
+    """Metric name -> value, with the reason of every value that is undefined or that a rule for empty masks gave.
+
+    Attributes:
+        reasons: Metric name -> reason; only those that have one.
+    """
+
+    def __init__(self, values: dict[str, float], *, reasons: dict[str, str]) -> None:
+        super().__init__(values)
+        self.reasons = reasons
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What an evaluation left behind.
+
+    Attributes:
+        report: Every score.
+        page: The page to read.
+        files: Every file written, the page included.
+    """
+
+    report: Report
+    page: Path
+    files: tuple[Path, ...]
+
+
+def score(
+    predicted: Shaped[np.ndarray, "..."],
+    reference: Shaped[np.ndarray, "..."],
+    *,
+    spacing_mm: Sequence[float],
+    protocol: str = "wmh2017",
+) -> Scores:
+    """Score one mask against another; a 2-D image counts as a volume one voxel thick.
+
+    Args:
+        predicted: Label map, mask or probabilities, in 2 or 3 dimensions.
+        reference: Label map with the data set's own stored values, of the same shape.
+        spacing_mm: Distance between neighbouring voxels along each array axis.
+        protocol: Whose rules (``lesionlab list protocols``).
+
+    Returns:
+        Values under the protocol's names; ``region.metric`` where it scores several regions.
+
+    Raises:
+        NameUnknownError: No protocol has this name.
+        GridError: The shapes differ or have not two or three axes.
+        OptionError: `spacing_mm` has not one positive number per axis.
+    """
+    if predicted.shape != reference.shape or predicted.ndim not in (2, 3):
+        raise GridError(
+            "two arrays of one shape with two or three axes",
+            found=f"shapes {predicted.shape} and {reference.shape}",
+            where="predicted and reference",
+            next_step="resample the prediction to the reference",
+        )
+    spacing = _checked_spacing(spacing_mm, axes=predicted.ndim)
+    volumes = [np.atleast_3d(array) for array in (predicted, reference)]
+    scores = _build(protocol, LESION).score(volumes[0], volumes[1], spacing_mm=spacing)
+    has_one_region = len({score.region for score in scores}) == 1
+    named = {score.metric if has_one_region else f"{score.region}.{score.metric}": score for score in scores}
+    return Scores(
+        {name: score.value for name, score in named.items()},
+        reasons={name: score.reason for name, score in named.items() if score.reason},
+    )
+
+
+def evaluate(
+    predictions: Path,
+    cases: Sequence[Case],
+    labels: Labels,
+    *,
+    protocols: Sequence[str],
+    out: Path,
+    title: str = "Evaluation",
+    notice: str = "",
+) -> Evaluation:
+    """Score ``<case>_mask.nii.gz`` of every case against its reference; write tables, summary and page.
+
+    Args:
+        predictions: Folder of the masks.
+        cases: What was to be predicted; each with a reference.
+        labels: What stored values mean; a mask with others is refused.
+        protocols: Whose rules, at least one; the first one's first score chooses the cases to look at.
+        out: Folder for ``report.html``, ``scores.csv``, ``cases.csv`` and ``summary.json``.
+        title: Heading of the page.
+        notice: A sentence that nobody may overlook, shown above everything; empty for none.
+
+    Raises:
+        NameUnknownError: No protocol has one of the names.
+        LayoutError: There is no case, or some lack a prediction or a reference; nothing is scored then.
+        GridError: A prediction lies on another grid than its reference.
+        LabelError: A mask holds a value that `labels` does not declare.
+    """
+    built = {name: _build(name, labels) for name in protocols}
+    masks = _match(predictions, cases)
+    rows = [
+        row
+        for case in track(cases, what="evaluating", total=len(cases))
+        for row in _score_case(case, masks[case.id], labels, built)
+    ]
+    rules = tuple(
+        Rules(name=name, title=rules.title, citation=rules.citation, is_legacy=rules.is_legacy)
+        for name, rules in built.items()
+    )
+    report = Report(rows=tuple(rows), rules=rules, provenance=_provenance())
+    pictures = draw_cases(report, cases, masks)
+    tables = report.write(out)
+    write_text_atomically(out / PAGE_FILE, render_report(report, title=title, notice=notice, pictures=pictures))
+    return Evaluation(report=report, page=out / PAGE_FILE, files=(out / PAGE_FILE, *tables))
+
+
+def _build(name: str, labels: Labels) -> Protocol:
+    """Make a protocol; those whose regions are the data set's are told its labels."""
+    takes_labels = "labels" in protocol.schema(name).model_fields
+    return protocol.build(name, labels=labels) if takes_labels else protocol.build(name)
+
+
+def _checked_spacing(spacing_mm: Sequence[float], *, axes: int) -> Spacing:
+    if len(spacing_mm) != axes or not all(math.isfinite(mm) and mm > 0 for mm in spacing_mm):
+        raise OptionError(
+            f"{axes} positive numbers, one per axis",
+            found=str(tuple(spacing_mm)),
+            where="spacing_mm",
+            next_step="give the distance between voxels along each array axis in mm",
+        )
+    x, y, z = (float(mm) for mm in (*spacing_mm, 1.0)[:3])
+    return (x, y, z)
+
+
+def _match(predictions: Path, cases: Sequence[Case]) -> dict[str, Path]:
+    """Return the predicted mask of each case."""
+    masks = {case.id: predictions / f"{case.id}_mask.nii.gz" for case in cases}
+    lacking = {
+        "a predicted mask <case>_mask.nii.gz": [case for case, path in masks.items() if not path.is_file()],
+        "a reference mask": [case.id for case in cases if case.label is None],
+    }
+    for wanted, absent in lacking.items():
+        if absent or not cases:
+            raise LayoutError(
+                f"{wanted} for every case",
+                found=f"none for {len(absent)} of {len(cases)}: {', '.join(absent[:20])}" if cases else "no case",
+                where=predictions,
+                next_step="predict the missing cases, or evaluate only those that have both (--split)",
+            )
+    return masks
+
+
+def _score_case(case: Case, mask: Path, labels: Labels, protocols: dict[str, Protocol]) -> list[Row]:
+    assert case.label is not None
+    predicted, reference = read_label(mask), read_label(case.label)
+    reference.grid.check_same(
+        predicted.grid, mine=case.label, others=mask, next_step="predict the case again on its own grid"
+    )
+    labels.check(reference.array, where=case.label)
+    labels.check(predicted.array, where=mask)
+    spacing_mm = reference.grid.spacing_mm
+    return [
+        _row(case, name, score)
+        for name, rules in protocols.items()
+        for score in rules.score(predicted.array, reference.array, spacing_mm=spacing_mm)
+    ]
+
+
+def _row(case: Case, protocol: str, score: Score) -> Row:
+    return Row(
+        case=case.id,
+        group=case.group,
+        site=case.site,
+        protocol=protocol,
+        region=score.region,
+        metric=score.metric,
+        value=score.value,
+        unit=score.unit,
+        is_higher_better=score.is_higher_better,
+        reason=score.reason,
+    )
+
+
+def _provenance() -> dict[str, str]:
+    return {name: version(name) for name in SOFTWARE} | {"Python": platform.python_version()}
