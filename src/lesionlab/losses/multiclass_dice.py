@@ -54,7 +54,8 @@ def multiclass_dice_loss(
     if counted is not None:
         predicted, reference = torch.where(counted, predicted, 0.0), torch.where(counted, reference, 0.0)
     shared, squares_predicted, squares_reference = (
-        reduce(part, "batch channel ... -> channel", "sum") for part in (predicted * reference, predicted**2, reference**2)
+        reduce(part, "batch channel ... -> channel", "sum")
+        for part in (predicted * reference, predicted**2, reference**2)
     )
     losses = 1 - 2 * shared / (squares_reference + squares_predicted + 1e-5)
     if absent_class == "count":
