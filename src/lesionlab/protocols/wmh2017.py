@@ -4,7 +4,6 @@ import math
 from typing import ClassVar, Final
 
 import numpy as np
-from jaxtyping import Bool
 
 from lesionlab.core.metric import MaskPair, Metric, Score, Spacing, score_each
 from lesionlab.core.protocol import LabelMap, protocol
@@ -26,8 +25,8 @@ METRICS: Final[dict[str, Metric]] = {
 class Wmh2017:
     """White-matter hyperintensities are label 1 of the reference; label 2 is other pathology and takes no part.
 
-    A prediction is lesion from 1 on if it holds integers (or bools) and from 0.5 on if it holds floats. What it
-    outlines in other pathology is erased before anything is counted.
+    A prediction is lesion from 1 on if it holds integers (or bools) and from 0.5 on if it holds floats; a reference of
+    floats is rounded, halves up. What is outlined in other pathology is erased before anything is counted.
 
     Differs: where the official script stops with an error (no reference lesion, a mask without a surface) the score is
     NaN with the reason; and a reference of integers is read like one of floats, while the official script takes the
@@ -43,14 +42,9 @@ class Wmh2017:
 
     def score(self, predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing) -> tuple[Score, ...]:
         """Return the five official scores of the region "wmh"; distances count the third axis as the slice axis."""
-        lesion = _between(reference, 0.5, 1.5)
-        other_pathology = _between(reference, 1.5, 2.5)
+        values = np.floor(reference + 0.5) if np.issubdtype(reference.dtype, np.floating) else reference
+        lesion, other_pathology = values == 1, values == 2
         first_lesion_value = 0.5 if np.issubdtype(predicted.dtype, np.floating) else 1
         outlined = (predicted >= first_lesion_value) & ~other_pathology
         pair = MaskPair(predicted=outlined, reference=lesion, spacing_mm=spacing_mm)
         return score_each(METRICS, pair, region="wmh")
-
-
-def _between(reference: LabelMap, low: float, high: float) -> Bool[np.ndarray, "x y z"]:
-    inside: Bool[np.ndarray, "x y z"] = (reference >= low) & (reference < high)
-    return inside
