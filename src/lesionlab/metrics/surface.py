@@ -89,7 +89,7 @@ class Hausdorff95Pooled:
         both_empty: What two empty masks give.
         one_empty: What one empty mask gives.
 
-    Source: the convention of MedPy, doi:10.5281/zenodo.596804.
+    Source: MedPy 0.4.0, `medpy.metric.binary.hd95` with `voxelspacing`.
     """
 
     unit: ClassVar[str] = "mm"
