@@ -9,7 +9,7 @@ import pytest
 from lesionlab.core.case import Case
 from lesionlab.core.layout import layout
 from lesionlab.layouts.wmh2017 import LABELS
-from lesionlab.workflows.check import Finding, check
+from lesionlab.workflows.check import Finding, judge
 
 AFFINE = np.diag([1.0, 1.2, 3.0, 1.0])
 SHAPE = (6, 7, 5)
@@ -48,12 +48,12 @@ def only(findings: tuple[Finding, ...]) -> Finding:
 
 
 def test_nothing_to_say_about_sound_cases(tmp_path: Path):
-    assert check([sound_case(tmp_path / str(seed), seed=seed) for seed in range(3)], LABELS) == ()
+    assert judge([sound_case(tmp_path / str(seed), seed=seed) for seed in range(3)], LABELS) == ()
 
 
 def test_a_finding_is_plain(case: Case):
     case.images["t1"].write_bytes(b"no image")
-    finding = only(check([case], LABELS))
+    finding = only(judge([case], LABELS))
     assert (finding.severity, finding.case, finding.where) == ("error", "a", str(case.images["t1"]))
     assert "\n" not in finding.message
     assert "wanted" in finding.message
@@ -63,12 +63,12 @@ def test_a_finding_is_plain(case: Case):
 def test_a_cut_file(case: Case):
     path = case.images["flair"]
     path.write_bytes(path.read_bytes()[:-40])
-    assert "gzip" in only(check([case], LABELS)).wanted
+    assert "gzip" in only(judge([case], LABELS)).wanted
 
 
 def test_a_missing_mask_file(case: Case):
     case.label.unlink()
-    assert only(check([case], LABELS)).where == str(case.label)
+    assert only(judge([case], LABELS)).where == str(case.label)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_missing_mask_file(case: Case):
 )
 def test_unusable_voxels(case: Case, array: np.ndarray, wanted: str):
     save(case.images["t1"], array)
-    finding = only(check([case], LABELS))
+    finding = only(judge([case], LABELS))
     assert finding.severity == "error"
     assert wanted in finding.wanted
 
@@ -92,7 +92,7 @@ def test_another_grid(case: Case, name: str):
     shifted = AFFINE.copy()
     shifted[0, 3] = 5
     save(path, nibabel.load(path).get_fdata().astype(np.int16), shifted)
-    finding = only(check([case], LABELS))
+    finding = only(judge([case], LABELS))
     assert finding.severity == "error"
     assert "5 mm apart" in finding.found
     assert finding.where == f"{case.images['flair']} and {path}"
@@ -100,7 +100,7 @@ def test_another_grid(case: Case, name: str):
 
 def test_rounding_of_an_affine_is_no_finding(case: Case):
     save(case.images["t1"], voxels(10), AFFINE + 1e-5)
-    assert check([case], LABELS) == ()
+    assert judge([case], LABELS) == ()
 
 
 def test_another_order_of_axes_is_no_finding(case: Case):
@@ -108,7 +108,7 @@ def test_another_order_of_axes_is_no_finding(case: Case):
     turned = image.as_reoriented(nibabel.orientations.axcodes2ornt(("L", "S", "P")))
     nibabel.save(turned, case.images["t1"])
     assert turned.shape != image.shape
-    assert check([case], LABELS) == ()
+    assert judge([case], LABELS) == ()
 
 
 @pytest.mark.parametrize(("value", "wanted"), [(3.0, "[0, 1, 2]"), (0.5, "whole numbers"), (-1.0, "whole numbers")])
@@ -116,20 +116,20 @@ def test_unknown_label_values(case: Case, value: float, wanted: str):
     mask = lesion().astype(np.float32)
     mask[0, 0, 1] = value
     save(case.label, mask)
-    finding = only(check([case], LABELS))
+    finding = only(judge([case], LABELS))
     assert finding.severity == "error"
     assert wanted in finding.wanted
 
 
 def test_an_empty_mask_is_noted(case: Case):
     save(case.label, lesion() // 2 * 2)
-    finding = only(check([case], LABELS))
+    finding = only(judge([case], LABELS))
     assert (finding.severity, finding.found) == ("note", "a mask without lesion")
 
 
 def test_no_mask_is_noted(case: Case):
     unlabelled = Case(id="b", images=case.images, label=None, group="b")
-    assert (only(check([unlabelled], LABELS)).severity, only(check([unlabelled], LABELS)).found) == ("note", "no mask")
+    assert (only(judge([unlabelled], LABELS)).severity, only(judge([unlabelled], LABELS)).found) == ("note", "no mask")
 
 
 @pytest.mark.parametrize(("shift_mm", "expected"), [(0.01, 0), (2.0, 1)])
@@ -139,7 +139,7 @@ def test_two_transforms_that_disagree(case: Case, shift_mm: float, expected: int
     other[2, 3] = shift_mm
     image.set_qform(other, code=1)
     nibabel.save(image, case.images["flair"])
-    findings = check([case], LABELS)
+    findings = judge([case], LABELS)
     assert [finding.severity for finding in findings] == ["warning"] * expected
 
 
@@ -149,20 +149,20 @@ def test_a_void_rotation_is_found(case: Case):
     for name in ("quatern_b", "quatern_c", "quatern_d"):
         image.header[name] = 1.0
     nibabel.save(image, case.images["flair"])
-    assert "inf mm" in only(check([case], LABELS)).found
+    assert "inf mm" in only(judge([case], LABELS)).found
 
 
 def test_one_patient_twice(tmp_path: Path):
     first, second = (sound_case(tmp_path / name, seed=seed) for name, seed in (("a", 1), ("b", 5)))
     save(second.images["flair"], voxels(1))
-    finding = only(check([first, second], LABELS))
+    finding = only(judge([first, second], LABELS))
     assert (finding.severity, finding.case) == ("warning", "b")
     assert str(first.images["flair"]) in finding.found
 
 
 def test_one_file_under_two_modalities(case: Case):
     case.images["t1"].write_bytes(case.images["flair"].read_bytes())
-    assert only(check([case], LABELS)).where == str(case.images["t1"])
+    assert only(judge([case], LABELS)).where == str(case.images["t1"])
 
 
 def test_all_findings_are_gathered(tmp_path: Path):
@@ -170,7 +170,7 @@ def test_all_findings_are_gathered(tmp_path: Path):
     cases[0].images["t1"].write_bytes(b"")
     save(cases[1].images["t1"], np.zeros(SHAPE, np.float32))
     save(cases[2].label, np.zeros(SHAPE, np.uint8))
-    assert [(finding.case, finding.severity) for finding in check(cases, LABELS)] == [
+    assert [(finding.case, finding.severity) for finding in judge(cases, LABELS)] == [
         ("a", "error"),
         ("b", "error"),
         ("c", "note"),
@@ -185,4 +185,4 @@ def test_real_scans_are_sound(real_data: Path, tmp_path: Path):
         for stem, name in (("pre/FLAIR", "flair"), ("pre/T1", "t1"), ("wmh", "mask_wmh2")):
             (folder / f"{stem}.nii.gz").symlink_to(real_data / "brain" / subject / f"{name}.nii.gz")
     dataset = layout.build("wmh2017", folder=tmp_path)
-    assert check(dataset.cases(), dataset.labels) == ()
+    assert judge(dataset.cases(), dataset.labels) == ()

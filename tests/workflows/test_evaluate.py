@@ -12,7 +12,7 @@ from lesionlab.core.grid import Grid
 from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.report import Report
 from lesionlab.engine.images import write_image
-from lesionlab.workflows.evaluate import evaluate, score
+from lesionlab.workflows.evaluate import evaluate_cases, score
 
 WMH = Labels(regions={"wmh": frozenset({1})}, ignored=frozenset({2}))
 LEFT_HANDED = Grid.of((20, 24, 8), np.array([[-1.0, 0, 0, 9], [0, 0, 3, -4], [0, -1, 0, 12], [0, 0, 0, 1]]))
@@ -47,7 +47,7 @@ def cases(tmp_path: Path) -> list[Case]:
 
 
 def test_writes_tables_summary_and_page(tmp_path: Path, cases: list[Case]) -> None:
-    done = evaluate(
+    done = evaluate_cases(
         tmp_path / "predictions",
         cases,
         WMH,
@@ -67,7 +67,7 @@ def test_writes_tables_summary_and_page(tmp_path: Path, cases: list[Case]) -> No
 
 
 def test_page_shows_best_median_and_worst_case(tmp_path: Path, cases: list[Case]) -> None:
-    done = evaluate(tmp_path / "predictions", cases, WMH, protocols=["wmh2017"], out=tmp_path / "out")
+    done = evaluate_cases(tmp_path / "predictions", cases, WMH, protocols=["wmh2017"], out=tmp_path / "out")
     page = done.page.read_text()
     for words in ("Best case: a", "Median case: b", "Worst case: c", "on flair"):
         assert words in page
@@ -75,7 +75,7 @@ def test_page_shows_best_median_and_worst_case(tmp_path: Path, cases: list[Case]
 
 
 def test_one_case_is_drawn_once(tmp_path: Path, cases: list[Case]) -> None:
-    done = evaluate(tmp_path / "predictions", cases[:1], WMH, protocols=["wmh2017"], out=tmp_path / "out")
+    done = evaluate_cases(tmp_path / "predictions", cases[:1], WMH, protocols=["wmh2017"], out=tmp_path / "out")
     assert done.page.read_text().count("<figure>") == 1
 
 
@@ -83,13 +83,13 @@ def test_missing_predictions_are_named_and_nothing_is_written(tmp_path: Path, ca
     for name in ("b", "d"):
         (tmp_path / "predictions" / f"{name}_mask.nii.gz").unlink()
     with pytest.raises(LayoutError, match="none for 2 of 4: b, d"):
-        evaluate(tmp_path / "predictions", cases, WMH, protocols=["wmh2017"], out=tmp_path / "out")
+        evaluate_cases(tmp_path / "predictions", cases, WMH, protocols=["wmh2017"], out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_nothing_to_score_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LayoutError, match="no case"):
-        evaluate(tmp_path, [], WMH, protocols=["wmh2017"], out=tmp_path / "out")
+        evaluate_cases(tmp_path, [], WMH, protocols=["wmh2017"], out=tmp_path / "out")
 
 
 def test_another_grid_is_refused(tmp_path: Path) -> None:
@@ -103,13 +103,13 @@ def test_another_grid_is_refused(tmp_path: Path) -> None:
         grid=Grid.of(LEFT_HANDED.shape, moved),
     )
     with pytest.raises(GridError, match="on its own grid"):
-        evaluate(tmp_path / "predictions", [case], WMH, protocols=["wmh2017"], out=tmp_path / "out")
+        evaluate_cases(tmp_path / "predictions", [case], WMH, protocols=["wmh2017"], out=tmp_path / "out")
 
 
 def test_undeclared_values_are_refused(tmp_path: Path) -> None:
     case = make_case(tmp_path, "a", reference=lesion(4, 4, 2), predicted=lesion(4, 4, 2, value=255))
     with pytest.raises(LabelError, match="255"):
-        evaluate(tmp_path / "predictions", [case], LESION, protocols=["wmh2017"], out=tmp_path / "out")
+        evaluate_cases(tmp_path / "predictions", [case], LESION, protocols=["wmh2017"], out=tmp_path / "out")
 
 
 def test_scores_two_arrays() -> None:

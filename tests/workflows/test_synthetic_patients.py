@@ -14,7 +14,7 @@ from lesionlab.core.layout import layout
 from lesionlab.engine.images import read_image, read_label
 from lesionlab.layouts import Wmh2017
 from lesionlab.workflows import synthetic_patients
-from lesionlab.workflows.check import check
+from lesionlab.workflows.check import judge
 from lesionlab.workflows.synthetic_patients import SITES, Anatomy, Patient, draw_patient, load_anatomy, make_cohort
 
 COARSE_MM = (3.0, 3.0, 6.0)
@@ -60,7 +60,7 @@ def test_the_layout_finds_every_patient(cohort: Path):
 
 def test_check_finds_nothing(cohort: Path):
     dataset = layout.build("wmh2017", folder=cohort)
-    assert check(dataset.cases(), dataset.labels) == ()
+    assert judge(dataset.cases(), dataset.labels) == ()
 
 
 def test_other_pathology_occurs(cohort: Path):

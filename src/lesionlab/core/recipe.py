@@ -15,6 +15,10 @@ RECIPE_FOLDER = Path(__file__).parents[1] / "recipes"
 """Where the recipes that come with lesionlab lie; ``published/`` holds those that follow a paper to the letter."""
 
 
+_ALTERNATIVES = {"steps": "epochs", "epochs": "steps"}
+"""A length of training given in one unit replaces the one given in the other."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -140,7 +144,7 @@ def parse_recipe(content: Mapping[str, Any], *, where: str) -> Recipe:
             "exactly one of training.epochs and training.steps",
             found=f"epochs = {recipe.training.epochs}, steps = {recipe.training.steps}",
             where=where,
-            next_step="drop one of the two, or --change it to 0 to unset it",
+            next_step="drop one of the two",
         )
     return recipe
 
@@ -164,11 +168,8 @@ def _apply_change(content: dict[str, Any], change: str) -> None:
         content = content.setdefault(section, {})
         if not isinstance(content, dict):
             raise RecipeError("a section", found=f"{section!r}, a value", where=change, next_step="shorten the key")
-    value = _read_value(text.strip())
-    if last in ("steps", "epochs") and value == 0:
-        content.pop(last, None)
-    else:
-        content[last] = value
+    content[last] = _read_value(text.strip())
+    content.pop(_ALTERNATIVES.get(last, ""), None)
 
 
 def _read_value(text: str) -> Any:

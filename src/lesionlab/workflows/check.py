@@ -14,7 +14,9 @@ from lesionlab.core.case import Case
 from lesionlab.core.errors import GridError, ImageError, LabelError, LesionlabError
 from lesionlab.core.grid import Grid
 from lesionlab.core.labels import Labels
+from lesionlab.core.progress import track
 from lesionlab.engine.images import Image, read_image, read_label
+from lesionlab.layouts.opening import open_layout
 
 Severity: TypeAlias = Literal["error", "warning", "note"]
 
@@ -84,11 +86,26 @@ class Scan:
         return self.images | {self.case.label: self.label}
 
 
-def check(cases: Iterable[Case], labels: Labels) -> tuple[Finding, ...]:
-    """Judge every case, one in memory at a time; no finding means that nothing is remarkable.
+def check(data: str) -> tuple[Finding, ...]:
+    """Judge every case of a dataset.
 
     Args:
-        cases: Read one after the other, so that a progress bar may be wrapped around them.
+        data: LAYOUT:FOLDER.
+
+    Raises:
+        LayoutError: The folder does not follow its layout, or a case lacks a modality.
+        NameUnknownError: No layout has this name.
+    """
+    _, layout = open_layout(data)
+    cases = tuple(layout.cases())
+    return judge(track(cases, what="checking", total=len(cases)), layout.labels)
+
+
+def judge(cases: Iterable[Case], labels: Labels) -> tuple[Finding, ...]:
+    """Judge cases, one in memory at a time; no finding means that nothing is remarkable.
+
+    Args:
+        cases: What to judge.
         labels: The stored values that masks may hold.
     """
     findings: list[Finding] = []

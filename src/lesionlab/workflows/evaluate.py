@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 import lesionlab.protocols  # noqa: F401 (registers them)
-from lesionlab.core.case import Case
+from lesionlab.core.case import Case, Split
 from lesionlab.core.errors import GridError, LayoutError, OptionError
 from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.metric import Score, Spacing
@@ -20,6 +20,7 @@ from lesionlab.core.protocol import Protocol, protocol
 from lesionlab.core.report import Report, Row, Rules
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.images import read_label
+from lesionlab.layouts.opening import open_layout
 from lesionlab.pages.report_page import render_report
 from lesionlab.workflows.case_pictures import draw_cases
 
@@ -96,6 +97,35 @@ def score(
 
 
 def evaluate(
+    predictions: Path,
+    data: str,
+    out: Path,
+    *,
+    protocols: Sequence[str] = ("wmh2017",),
+    split: Split | None = None,
+    title: str = "Evaluation",
+    notice: str = "",
+) -> Evaluation:
+    """Score ``<case>_mask.nii.gz`` of every case of a dataset; write tables, summary and page.
+
+    Args:
+        predictions: Folder of the masks.
+        data: LAYOUT:FOLDER of the references.
+        out: Folder for ``report.html``, ``scores.csv``, ``cases.csv`` and ``summary.json``.
+        protocols: Whose rules, at least one; the first one's first score chooses the cases to look at.
+        split: Only the cases of this part; None takes all.
+        title: Heading of the page.
+        notice: A sentence that nobody may overlook, shown above everything; empty for none.
+
+    Raises:
+        LesionlabError: As `evaluate_cases`, or the folder does not follow its layout.
+    """
+    _, layout = open_layout(data)
+    cases = tuple(case for case in layout.cases() if split is None or case.split == split)
+    return evaluate_cases(predictions, cases, layout.labels, protocols=protocols, out=out, title=title, notice=notice)
+
+
+def evaluate_cases(
     predictions: Path,
     cases: Sequence[Case],
     labels: Labels,

@@ -1,0 +1,177 @@
+"""One short function per verb; what a verb needs is loaded inside it, so that help is quick."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, UseAppendAction, arg
+
+Split = Literal["training", "validation", "test"]
+Data = Annotated[Positional[str], arg(metavar="LAYOUT:FOLDER")]
+Folder = Positional[Path]
+
+
+def demo(out: Folder = Path("demo"), /, *, patients: int = 16, seed: int = 0) -> int:
+    """Make synthetic patients, train on them, tune, predict held-out ones, evaluate, and name the report.
+
+    Args:
+        out: Folder for everything; finished parts are not done again.
+        patients: How many synthetic patients.
+        seed: Of patients and training.
+    """
+    from lesionlab.workflows.demo import run_demo
+
+    return _name_files(run_demo(out, patients=patients, seed=seed))
+
+
+def check(data: Data, /) -> int:
+    """Judge images and masks before training; exit 1 when a case cannot be used.
+
+    Args:
+        data: Layout and folder of the dataset.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from lesionlab.workflows.check import check as run
+
+    findings = run(data)
+    table = Table("severity", "case", "file", "finding", title=f"{len(findings)} findings")
+    for finding in findings:
+        table.add_row(finding.severity, finding.case, Path(finding.where).name, finding.message)
+    Console(soft_wrap=True).print(table if findings else "nothing remarkable")
+    return 1 if any(finding.severity == "error" for finding in findings) else 0
+
+
+def train(
+    recipe: Positional[str],
+    data: Data,
+    out: Folder,
+    /,
+    *,
+    change: UseAppendAction[tuple[str, ...]] = (),
+    store: Path | None = None,
+    workers: int = 0,
+    stop_after: int | None = None,
+) -> int:
+    """Train a network, or go on where an earlier, interrupted training ended.
+
+    Args:
+        recipe: Name of a recipe (lesionlab list recipes) or path of a TOML file.
+        data: Layout and folder of the dataset.
+        out: Folder for checkpoints, metrics.jsonl and TensorBoard's files.
+        change: Override of the recipe, such as training.steps=500; may be repeated.
+        store: Folder for prepared cases, to share them between trainings.
+        workers: Processes that prepare samples.
+        stop_after: Stop at this step; the same command without it goes on.
+    """
+    from lesionlab.workflows.train import train as run
+
+    trained = run(recipe, data, out, changes=change, store=store, workers=workers, stop_after=stop_after)
+    state = "finished" if trained.is_finished else "stopped, to be gone on with"
+    print(f"{state} at step {trained.steps}; best validation Dice {max(0.0, trained.best_dice):.3f}")
+    return _name_files(path for path in (out / "best", out / "last", out / "metrics.jsonl") if path.exists())
+
+
+def tune(checkpoint: Folder, data: Data, /, *, score: str = "dice") -> int:
+    """Choose threshold and smallest lesion on the validation cases and write them into the checkpoint.
+
+    Args:
+        checkpoint: Folder of a training or checkpoint.
+        data: Layout and folder of the dataset it was trained with.
+        score: Metric to be highest on average (lesionlab list metrics).
+    """
+    from lesionlab.workflows.tune import tune as run
+
+    tuned = run(checkpoint, data, score=score)
+    chosen = tuned.postprocessing
+    print(
+        f"threshold {chosen.threshold:g}, smallest lesion {chosen.smallest_lesion_mm3:g} mm3: {score} {tuned.score:.3f}"
+    )
+    return _name_files(tuned.files)
+
+
+def predict(
+    checkpoint: Folder,
+    data: Data,
+    out: Folder,
+    /,
+    *,
+    split: Split | None = None,
+    save_probabilities: bool = False,
+    overlap: float | None = None,
+    flips: bool | None = None,
+) -> int:
+    """Write a mask for every case, on the scan's own grid.
+
+    Args:
+        checkpoint: Folder of a training or checkpoint.
+        data: Layout and folder of the scans.
+        out: Folder for the masks; finished cases are skipped.
+        split: Only the cases of this part.
+        save_probabilities: Also write probability maps.
+        overlap: Of sliding windows, 0 to below 1; as the plan says when left out.
+        flips: Average over mirrored views, slower and steadier; as the plan says when left out.
+    """
+    from lesionlab.workflows.predict import predict as run
+
+    predicted = run(
+        checkpoint, data, out, split=split, save_probabilities=save_probabilities, overlap=overlap, flips=flips
+    )
+    _name_files(predicted.files)
+    for case, reason in predicted.failures.items():
+        print(f"failed: {case}: {reason}")
+    return 1 if predicted.failures else 0
+
+
+def evaluate(
+    predictions: Folder,
+    data: Data,
+    out: Folder,
+    /,
+    *,
+    protocol: str = "wmh2017",
+    split: Split | None = None,
+    title: str = "Evaluation",
+) -> int:
+    """Score predicted masks against references and write tables and one page.
+
+    Args:
+        predictions: Folder of the masks, named as predict names them.
+        data: Layout and folder of the references.
+        out: Folder for the tables and the page.
+        protocol: Whose rules, several separated by commas (lesionlab list protocols).
+        split: Only the cases of this part.
+        title: Heading of the page.
+    """
+    from lesionlab.workflows.evaluate import evaluate as run
+
+    evaluation = run(predictions, data, out, protocols=protocol.split(","), split=split, title=title)
+    for line in evaluation.report.summary():
+        shown = f"{line.mean:.3f}" if line.n_defined else "undefined"
+        print(
+            f"{line.protocol:<18} {line.region:<8} {line.metric:<16} {shown} {line.unit} ({line.n_defined} of {line.n})"
+        )
+    return _name_files(evaluation.files)
+
+
+def list_names(kind: Positional[Literal["networks", "losses", "layouts", "metrics", "protocols", "recipes"]], /) -> int:
+    """Print the names of one kind of thing and what each is.
+
+    Args:
+        kind: Of what.
+    """
+    from lesionlab.workflows.listing import list_registered
+
+    for name, description in list_registered(kind):
+        print(f"{name:<24} {description}")
+    return 0
+
+
+def _name_files(files: Iterable[Path]) -> int:
+    """Print the files that a verb made; 1 when one of them is not there."""
+    missing = 0
+    for file in files:
+        missing += not file.exists()
+        print(file if file.exists() else f"missing: {file}")
+    return min(1, missing)
