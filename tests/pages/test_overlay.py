@@ -16,9 +16,14 @@ def block(x: int, y: int, z: int, *, size: int = 6) -> Mask:
     return mask
 
 
-def drawn(predicted: Mask, reference: Mask, spacing_mm: Spacing = (1.0, 1.0, 3.0)) -> UInt8[np.ndarray, "row column 3"]:
+NOTHING = np.zeros(SHAPE, dtype=bool)
+
+
+def drawn(
+    predicted: Mask, reference: Mask, spacing_mm: Spacing = (1.0, 1.0, 3.0), *, ignored: Mask = NOTHING
+) -> UInt8[np.ndarray, "row column 3"]:
     image = np.random.default_rng(0).random(SHAPE)
-    picture = draw_overlay(image, predicted, reference, spacing_mm=spacing_mm)
+    picture = draw_overlay(image, predicted, reference=reference, ignored=ignored, spacing_mm=spacing_mm)
     return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
 
 
@@ -53,5 +58,12 @@ def test_pixels_follow_spacing() -> None:
 
 def test_empty_masks_and_flat_images_are_drawn() -> None:
     empty = np.zeros((12, 12, 1), dtype=bool)
-    picture = draw_overlay(np.zeros((12, 12, 1)), empty, empty, spacing_mm=(1.0, 1.0, 1.0))
+    picture = draw_overlay(np.zeros((12, 12, 1)), empty, reference=empty, ignored=empty, spacing_mm=(1.0, 1.0, 1.0))
     assert Image.open(io.BytesIO(picture)).size[0] > 100
+
+
+def test_ignored_voxels_have_an_outline_of_their_own() -> None:
+    lesion = block(4, 20, 10)
+    without, with_ignored = drawn(lesion, lesion), drawn(lesion, lesion, ignored=block(28, 20, 10))
+    assert (without != with_ignored).any()
+    assert columns_of(with_ignored, (0xCC, 0x79, 0xA7)) < 0.5  # large x is the patient's right

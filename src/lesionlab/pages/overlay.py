@@ -13,7 +13,8 @@ from lesionlab.core.metric import Mask, Spacing
 
 REFERENCE_COLOUR = "#ffb000"
 PREDICTED_COLOUR = "#33bbee"
-"""Amber and sky blue stay apart for every kind of colour blindness, and by line style in grey print."""
+IGNORED_COLOUR = "#cc79a7"
+"""Amber and sky blue (and mauve) stay apart for every kind of colour blindness, and by line style in grey print."""
 
 SLICES = 3
 DARKEST_PERCENTILE = 1.0
@@ -21,7 +22,9 @@ BRIGHTEST_PERCENTILE = 99.5
 MARGIN_VOXELS = 4
 
 
-def draw_overlay(image: Float[np.ndarray, "x y z"], predicted: Mask, reference: Mask, *, spacing_mm: Spacing) -> bytes:
+def draw_overlay(
+    image: Float[np.ndarray, "x y z"], predicted: Mask, *, reference: Mask, ignored: Mask, spacing_mm: Spacing
+) -> bytes:
     """Return a PNG of up to three axial slices with the reference's and the prediction's outlines.
 
     The slices are those with most lesion in either mask, apart from each other; the middle slice when both masks are
@@ -31,6 +34,7 @@ def draw_overlay(image: Float[np.ndarray, "x y z"], predicted: Mask, reference: 
         image: Any intensities, axes in RAS+ order.
         predicted: On the same grid.
         reference: On the same grid.
+        ignored: Voxels that no score counts, on the same grid.
         spacing_mm: Along x, y and z.
     """
     box = _head(image)
@@ -45,9 +49,10 @@ def draw_overlay(image: Float[np.ndarray, "x y z"], predicted: Mask, reference: 
     window = _window(image)
     for axes, z in zip(figure.subplots(1, len(chosen), squeeze=False)[0], chosen, strict=True):
         _draw_slice(axes, image[:, :, z], z=z, box=box, spacing_mm=spacing_mm, window=window)
+        _draw_outline(axes, ignored[:, :, z], spacing_mm=spacing_mm, colour=IGNORED_COLOUR, style="dotted")
         _draw_outline(axes, reference[:, :, z], spacing_mm=spacing_mm, colour=REFERENCE_COLOUR, style="solid")
         _draw_outline(axes, predicted[:, :, z], spacing_mm=spacing_mm, colour=PREDICTED_COLOUR, style="dashed")
-    _draw_legend(figure)
+    _draw_legend(figure, has_ignored=bool(ignored[:, :, chosen].any()))
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     return buffer.getvalue()
@@ -112,15 +117,17 @@ def _draw_outline(axes: Axes, plane: Bool[np.ndarray, "x y"], *, spacing_mm: Spa
     axes.contour(x_mm, y_mm, padded.T, levels=[0.5], colors=colour, linestyles=style, linewidths=1.1)
 
 
-def _draw_legend(figure: Figure) -> None:
+def _draw_legend(figure: Figure, *, has_ignored: bool) -> None:
     lines = [
         Line2D([], [], color=REFERENCE_COLOUR, linestyle="solid", label="reference"),
         Line2D([], [], color=PREDICTED_COLOUR, linestyle="dashed", label="predicted"),
     ]
+    if has_ignored:
+        lines.append(Line2D([], [], color=IGNORED_COLOUR, linestyle="dotted", label="ignored by every score"))
     figure.legend(
         handles=lines,
         loc="outside lower center",
-        ncols=2,
+        ncols=len(lines),
         frameon=False,
         labelcolor="white",
         fontsize=9,

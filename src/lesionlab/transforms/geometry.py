@@ -67,15 +67,19 @@ def resample(
 ) -> Shaped[np.ndarray, "i j k"]:
     """Interpolate `array` at the voxels of `target`: nearest (order 0) or linear (order 1).
 
-    The border value continues half a voxel outwards and the array's minimum lies beyond, so that a background that
-    is not zero stays background.
+    The border value continues one voxel outwards and the array's minimum lies beyond, so that a background that is
+    not zero stays background.
     """
     step = np.linalg.inv(source.matrix) @ target.matrix
-    matrix, offset = step[:3, :3], step[:3, 3]
+    matrix, offset = step[:3, :3], step[:3, 3] + 1  # the padding moved every voxel by one
     is_separable = np.allclose(matrix, np.diag(np.diag(matrix)), atol=1e-9)
-    outside = float(array.min())
-    mode = "nearest" if is_separable else "constant"
     resampled: Shaped[np.ndarray, "i j k"] = affine_transform(
-        array, np.diag(matrix) if is_separable else matrix, offset, target.shape, order=order, mode=mode, cval=outside
+        np.pad(array, 1, mode="edge"),
+        np.diag(matrix) if is_separable else matrix,
+        offset,
+        target.shape,
+        order=order,
+        mode="constant",
+        cval=float(array.min()),
     )
     return resampled

@@ -1,7 +1,7 @@
 """The augmentation that SYNAPSE-Net was published with, for slices of any signed scale."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
@@ -46,7 +46,8 @@ class SynapseNetAugmentation:
 
     Source: SYNAPSE-Net, arXiv 2510.26961, commit e05116a.
     Differs: the affine and the elastic part are one interpolation, not two; the label under a hole stays, unless
-    `holes_erase_label` asks for the published rule, which teaches that a hidden lesion is none.
+    `holes_erase_label` asks for the published rule, which teaches that a hidden lesion is none; no mirror image is
+    drawn beyond the border, unless `border` asks for the published one, whose mirrored lesions carry no label.
 
     Attributes:
         flip: Odds of reversing each in-plane axis.
@@ -67,6 +68,7 @@ class SynapseNetAugmentation:
         hole_count: Fewest and most holes.
         hole_voxels: Shortest and longest side of a hole.
         holes_erase_label: Whether lesions under a hole are erased from the label.
+        border: What lies beyond the slice's border when it is moved: its outermost voxels, or its mirror image.
     """
 
     flip: float = 0.5
@@ -87,6 +89,7 @@ class SynapseNetAugmentation:
     hole_count: tuple[int, int] = (4, 8)
     hole_voxels: tuple[int, int] = (10, 20)
     holes_erase_label: bool = False
+    border: Literal["nearest", "mirror"] = "nearest"
 
     def __call__(
         self, image: Slice, label: UInt8[np.ndarray, "x y"], *, generator: np.random.Generator
@@ -108,7 +111,7 @@ class SynapseNetAugmentation:
             flips=(happens(self.flip), happens(self.flip)),
             coordinates=self._draw_coordinates(shape, generator),
             gamma=within(*self.gamma_range) if happens(self.gamma) else 1.0,
-            noise=within(0, self.noise_share) if happens(self.noise) else 0.0,
+            noise=within(0.0, self.noise_share) if happens(self.noise) else 0.0,
             noise_seed=int(generator.integers(2**32)),
             scale=within(1 - share, 1 + share),
             shift=within(-share, share),
@@ -122,7 +125,7 @@ class SynapseNetAugmentation:
         axes = tuple(axis for axis, is_flipped in enumerate(drawn.flips) if is_flipped)
         image, label = np.flip(image, tuple(axis + 1 for axis in axes)), np.flip(label, axes)
         if drawn.coordinates is not None:
-            image, label = _look_up(image, label, coordinates=drawn.coordinates)
+            image, label = _look_up(image, label, coordinates=drawn.coordinates, border=self.border)
         image = _change_intensities(image, drawn)
         image, label = image.copy(), label.copy()
         for x, x_stop, y, y_stop in drawn.holes:
@@ -168,10 +171,10 @@ class SynapseNetAugmentation:
 
 
 def _look_up(
-    image: Slice, label: UInt8[np.ndarray, "x y"], *, coordinates: Coordinates
+    image: Slice, label: UInt8[np.ndarray, "x y"], *, coordinates: Coordinates, border: Literal["nearest", "mirror"]
 ) -> tuple[Slice, UInt8[np.ndarray, "x y"]]:
-    """Interpolate images linearly with mirrored borders, labels to the nearest with nothing beyond the border."""
-    moved = np.stack([map_coordinates(part, coordinates, order=1, mode="mirror") for part in image])
+    """Interpolate images linearly, labels to the nearest with nothing beyond the border."""
+    moved = np.stack([map_coordinates(part, coordinates, order=1, mode=border) for part in image])
     return moved, map_coordinates(label, coordinates, order=0, mode="constant", cval=0)
 
 

@@ -9,13 +9,14 @@ import numpy as np
 
 from lesionlab.core.case import Case
 from lesionlab.core.grid import TOLERANCE_MM
+from lesionlab.core.labels import Labels
 from lesionlab.core.report import Report, Row
 from lesionlab.engine.images import Image, read_image, read_label
 from lesionlab.pages.overlay import draw_overlay
 from lesionlab.pages.report_page import Picture
 
 
-def draw_cases(report: Report, cases: Sequence[Case], masks: Mapping[str, Path]) -> list[Picture]:
+def draw_cases(report: Report, cases: Sequence[Case], *, masks: Mapping[str, Path], labels: Labels) -> list[Picture]:
     """Draw the cases whose first score (first protocol, region and metric) is best, median and worst.
 
     No case is drawn twice, nor one whose first score is undefined.
@@ -24,9 +25,13 @@ def draw_cases(report: Report, cases: Sequence[Case], masks: Mapping[str, Path])
         report: The scores.
         cases: Where scans and references lie.
         masks: Case id -> predicted mask.
+        labels: What stored values mean; ignored ones are outlined apart.
     """
     by_id = {case.id: case for case in cases}
-    return [_draw(label, row, by_id[row.case], masks[row.case]) for label, row in _choose(report).items()]
+    return [
+        _draw(label, row, case=by_id[row.case], mask=masks[row.case], labels=labels)
+        for label, row in _choose(report).items()
+    ]
 
 
 def _choose(report: Report) -> dict[str, Row]:
@@ -50,20 +55,27 @@ def _kind(row: Row) -> tuple[str, str, str]:
     return row.protocol, row.region, row.metric
 
 
-def _draw(label: str, row: Row, case: Case, mask: Path) -> Picture:
+def _draw(label: str, row: Row, *, case: Case, mask: Path, labels: Labels) -> Picture:
     assert case.label is not None
     reference, predicted = read_label(case.label), read_label(mask)
     modality, scan = _scan_on_grid(case, reference)
     orientation = reference.grid.to_canonical()
-    image, outlined, true = (
+    image, outlined, label_map = (
         nibabel.orientations.apply_orientation(array, orientation)
-        for array in (scan, predicted.array > 0, reference.array > 0)
+        for array in (scan, predicted.array > 0, reference.array)
+    )
+    png = draw_overlay(
+        image,
+        outlined,
+        reference=np.logical_or.reduce(labels.regions_of(label_map)),
+        ignored=labels.ignored_of(label_map),
+        spacing_mm=reference.grid.canonical().spacing_mm,
     )
     return Picture(
         label=label,
         case=case.id,
         caption=f"({row.metric} {row.value:.3f}, {row.protocol}) on {modality}",
-        png=draw_overlay(image, outlined, true, spacing_mm=reference.grid.canonical().spacing_mm),
+        png=png,
     )
 
 

@@ -164,7 +164,7 @@ def evaluate_cases(
         for name, rules in built.items()
     )
     report = Report(rows=tuple(rows), rules=rules, provenance=_provenance())
-    pictures = draw_cases(report, cases, masks)
+    pictures = draw_cases(report, cases, masks=masks, labels=labels)
     tables = report.write(out)
     write_text_atomically(out / PAGE_FILE, render_report(report, title=title, notice=notice, pictures=pictures))
     return Evaluation(report=report, page=out / PAGE_FILE, files=(out / PAGE_FILE, *tables))

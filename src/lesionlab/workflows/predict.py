@@ -3,13 +3,15 @@
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 import lesionlab.networks  # noqa: F401  # registers what a plan may name
 from lesionlab.core.case import Case, Split
-from lesionlab.core.errors import LayoutError, LesionlabError
+from lesionlab.core.errors import LayoutError, LesionlabError, OptionError
 from lesionlab.core.progress import track
 from lesionlab.core.recipe import Inference
 from lesionlab.core.storage import write_text_atomically
@@ -64,9 +66,7 @@ def predict(
         LesionlabError: The checkpoint or the folder cannot be used at all.
     """
     opened = open_checkpoint(checkpoint)
-    changes = {"overlap": overlap, "flips": flips}
-    given = {name: value for name, value in changes.items() if value is not None}
-    inference = Inference.model_validate({**opened.plan.recipe.inference.model_dump(), **given})
+    inference = _change(opened.plan.recipe.inference, {"overlap": overlap, "flips": flips})
     cases = select_cases(data, opened, split=split)
     predictor = Predictor(opened, inference)
     state = _state_of(opened, [inference.model_dump(), save_probabilities])
@@ -83,7 +83,8 @@ def predict(
                 continue
             manifest[case.id] = {"key": key, "files": [file.name for file in files]}
             write_text_atomically(out / "predictions.json", json.dumps(manifest, indent=1))
-    written = [out / name for case in cases if case.id in manifest for name in manifest[case.id]["files"]]
+    finished = [manifest[case.id] for case in cases if case.id not in failures]
+    written = [out / name for entry in finished for name in entry["files"]]
     return Predicted(files=tuple(written), failures=failures)
 
 
@@ -104,8 +105,20 @@ def select_cases(data: str, checkpoint: Checkpoint, *, split: Split | None) -> S
     return cases
 
 
+def _change(inference: Inference, changes: dict[str, float | bool | None]) -> Inference:
+    given = {name: value for name, value in changes.items() if value is not None}
+    try:
+        return Inference.model_validate({**inference.model_dump(), **given})
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = "--" + str(first["loc"][0])
+        raise OptionError(
+            f"a possible {option}", found=f"{first['input']}: {first['msg']}", where=option, next_step="change it"
+        ) from error
+
+
 def _predict_case(predictor: Predictor, case: Case, *, out: Path, save_probabilities: bool) -> list[Path]:
-    prediction = predictor.predict(replace(case, label=None))
+    prediction = predictor.predict(case)
     plan, grid = predictor.checkpoint.plan, prediction.grid
     masks = to_masks(
         prediction.probabilities, predictor.checkpoint.postprocessing, voxel_volume_mm3=grid.voxel_volume_mm3

@@ -77,13 +77,15 @@ def train(
     )
     parts = {"training": stored[: len(training)], "validation": stored[len(training) :]}
     plan = resolve(wanted, layout.labels, layout=layout_name, **parts)
+    for name in ("best", "last"):
+        recover(out / name)
     _check_same_plan(plan, out)
     write_text_atomically(out / "plan.json", plan.model_dump_json(indent=1))
     loop = Loop(plan, **parts, folder=out)
     if loop.progress.step:
         logger.info("going on from step %d of %d", loop.progress.step, plan.total_steps)
     if not loop.progress.is_finished:
-        loop.run(workers=workers, stop_after=stop_after or plan.total_steps)
+        loop.run(workers=workers, stop_after=plan.total_steps if stop_after is None else stop_after)
     progress = loop.progress
     return Trained(folder=out, steps=progress.step, best_dice=progress.best_dice, is_finished=progress.is_finished)
 
@@ -108,14 +110,13 @@ def _check_modalities(recipe: Recipe, layout: Layout) -> None:
 
 
 def _check_same_plan(plan: Plan, folder: Path) -> None:
-    recover(folder / "last")
     if not (folder / "last").exists():
         return
     earlier = open_checkpoint(folder / "last").plan
-    if earlier == plan:
-        return
-    mine, theirs = plan.model_dump(), earlier.model_dump()
+    mine, theirs = plan.model_dump(mode="json"), earlier.model_dump(mode="json")  # a saved option's tuple is a list
     differing = [name for name in mine if mine[name] != theirs[name]]
+    if not differing:
+        return
     raise RecipeError(
         "the plan that this training began with",
         found=f"another {', '.join(differing)}",

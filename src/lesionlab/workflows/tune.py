@@ -19,9 +19,9 @@ from lesionlab.core.postprocessing import Postprocessing
 from lesionlab.core.progress import track
 from lesionlab.core.storage import write_bytes_atomically, write_text_atomically
 from lesionlab.engine.checkpoint import Checkpoint, open_checkpoint, save_postprocessing
-from lesionlab.engine.images import read_label
 from lesionlab.engine.postprocess import to_masks
 from lesionlab.engine.predictor import Predictor
+from lesionlab.engine.preprocess import read_reference
 from lesionlab.layouts.opening import open_layout
 from lesionlab.pages.tuning_plot import draw_surface
 from lesionlab.transforms.geometry import reorient
@@ -124,9 +124,10 @@ def _score_case(
 ) -> Float[np.ndarray, "candidate"]:
     assert case.label is not None, "validation cases have masks"
     prediction = predictor.predict(case)
-    stored = read_label(case.label)
+    plan = predictor.checkpoint.plan
+    labels, modality = plan.labels, plan.recipe.modalities[0]
+    stored = read_reference(case, case.label, scan=prediction.grid, modality=modality, labels=labels)
     label = reorient(stored.array, source=stored.grid, target=prediction.grid)
-    labels = predictor.checkpoint.plan.labels
     counted, references = ~labels.ignored_of(label), labels.regions_of(label)
     grid = prediction.grid
     scores = []
