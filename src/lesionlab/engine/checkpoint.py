@@ -107,23 +107,17 @@ def build_planned_network(plan: Plan) -> torch.nn.Module:
 def open_checkpoint(folder: Path) -> Checkpoint:
     """Read a checkpoint's folder, or the best one of a training's folder.
 
+    Nothing on disk is changed, so that a checkpoint may be opened while a training writes the next one.
+
     Raises:
         CheckpointError: There is none, or it is damaged or from another version.
     """
-    folder = folder if (folder / _PLAN).exists() and (folder / _WEIGHTS).exists() else folder / "best"
-    recover(folder)
-    if not (folder / _WEIGHTS).exists():
-        raise CheckpointError(
-            "a checkpoint, or the folder of a training",
-            found="none",
-            where=folder.parent if folder.name == "best" else folder,
-            next_step="give the folder that lesionlab train wrote",
-        )
+    folder = _find(folder)
     plan = parse_plan(_read_text(folder / _PLAN), where=str(folder / _PLAN))
     try:
         postprocessing = Postprocessing.model_validate_json(_read_text(folder / _POSTPROCESSING))
-        provenance = json.loads(_read_text(folder / _PROVENANCE))
-    except (ValidationError, json.JSONDecodeError) as error:
+        provenance = _parse_provenance(_read_text(folder / _PROVENANCE))
+    except (ValidationError, ValueError) as error:
         raise _damaged(folder, str(error).splitlines()[0]) from error
     return Checkpoint(folder=folder, plan=plan, postprocessing=postprocessing, provenance=provenance)
 
@@ -133,7 +127,7 @@ def save_checkpoint(
     weights: Mapping[str, Tensor],
     *,
     plan: Plan,
-    training_state: Mapping[str, Tensor],
+    training_state: Mapping[str, Tensor] | None,
     progress: Mapping[str, Any],
 ) -> None:
     """Write a whole checkpoint, then put it in the place of the one in `folder`.
@@ -142,7 +136,7 @@ def save_checkpoint(
         folder: Its final place.
         weights: The network's state.
         plan: What it is trained for.
-        training_state: The optimiser's tensors; empty for a checkpoint that training does not go on from.
+        training_state: The optimiser's tensors; None for a checkpoint that training does not go on from.
         progress: Plain numbers about the training, its step among them.
 
     Raises:
@@ -152,7 +146,7 @@ def save_checkpoint(
     _remove(fresh)
     try:
         _write_tensors(fresh / _WEIGHTS, weights)
-        if training_state:
+        if training_state is not None:
             _write_tensors(fresh / _TRAINING, training_state)
         write_text_atomically(fresh / _PLAN, plan.model_dump_json(indent=1))
         write_text_atomically(fresh / _POSTPROCESSING, Postprocessing().model_dump_json(indent=1))
@@ -180,6 +174,20 @@ def recover(folder: Path) -> None:
     _remove(old)
 
 
+def _find(folder: Path) -> Path:
+    """Return the first of the places where the checkpoint may be; a kill can leave the only one beside its place."""
+    for place in (folder, folder / "best"):
+        for candidate in (place, _neighbours(place)[1]):
+            if (candidate / _WEIGHTS).exists():
+                return candidate
+    raise CheckpointError(
+        "a checkpoint, or the folder of a training",
+        found="none",
+        where=folder,
+        next_step="give the folder that lesionlab train wrote",
+    )
+
+
 def _exchange(folder: Path) -> None:
     fresh, old = _neighbours(folder)
     _remove(old)
@@ -190,7 +198,7 @@ def _exchange(folder: Path) -> None:
 
 
 def _neighbours(folder: Path) -> tuple[Path, Path]:
-    return folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+    return folder.parent / f".{folder.name}.new", folder.parent / f".{folder.name}.old"
 
 
 def _remove(folder: Path) -> None:
@@ -215,6 +223,13 @@ def _read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise _damaged(path, str(error)) from error
+
+
+def _parse_provenance(text: str) -> dict[str, Any]:
+    provenance = json.loads(text)
+    if not isinstance(provenance, dict) or not isinstance(provenance.get("training"), dict):
+        raise ValueError(f"{_PROVENANCE} without the progress of the training")
+    return provenance
 
 
 def _damaged(where: Path, found: str) -> CheckpointError:

@@ -10,6 +10,7 @@ from typing import cast
 
 import torch
 from lightning_fabric import Fabric
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lesionlab.core.augmentation import augmentation
@@ -72,13 +73,14 @@ class Loop:
         last_step = min(stop_after, self.plan.total_steps)
         tracker = Tracker("training", total=last_step, done=self.progress.step)
         with Recorder(self.folder, step=self.progress.step) as recorder, tracker:
-            started, losses = time.monotonic(), list[float]()
+            started, first = time.monotonic(), self.progress.step
             for batch in self._batches(workers=workers, last_step=last_step):
-                losses.append(self._take_step(batch))
-                tracker.advance(f"loss {losses[-1]:.3f}, best Dice {max(0.0, self.progress.best_dice):.3f}")
+                value = self._take_step(batch)
+                tracker.advance(f"loss {value:.3f}, best Dice {max(0.0, self.progress.best_dice):.3f}")
                 if self.progress.step % self.plan.validate_every == 0 or self.progress.step == self.plan.total_steps:
-                    self._validate_and_save(recorder, losses=losses, seconds=time.monotonic() - started)
-                    started, losses = time.monotonic(), []
+                    speed = (self.progress.step - first) / (time.monotonic() - started)
+                    self._validate_and_save(recorder, steps_per_second=speed)
+                    started, first = time.monotonic(), self.progress.step
                 if self.progress.is_finished:
                     break
         if not self.progress.is_finished:
@@ -92,22 +94,42 @@ class Loop:
         return cast("Iterable[Sample]", self._fabric.setup_dataloaders(loader, use_distributed_sampler=False))
 
     def _take_step(self, batch: Sample) -> float:
-        """Do one optimisation step and return its loss; a loss that is not finite changes no weight."""
+        """Do one optimisation step and return its loss; one that is not finite changes no weight and no buffer."""
         settings = self.plan.recipe.training
         torch.manual_seed(hash((settings.seed, self.progress.step)))  # dropout is a function of the step alone
         self._set_learning_rate()
         self._network.train()
         self._optimiser.zero_grad()
+        buffers = [buffer.clone() for buffer in self._network.buffers()]  # batch statistics, which a NaN would spoil
         value = self._loss(self._network(batch.image), batch.reference, counted=batch.counted)
-        is_finite = bool(torch.isfinite(value))
-        if is_finite:
-            self._fabric.backward(value)
-            self._fabric.clip_gradients(self._network, self._optimiser, max_norm=settings.clip_norm)
-            self._optimiser.step()
+        is_finite = bool(torch.isfinite(value)) and self._descend(value)
+        if not is_finite:
+            for buffer, before in zip(self._network.buffers(), buffers, strict=True):
+                buffer.copy_(before)
+        done, loss = self.progress, float(value.detach())
         self.progress = replace(
-            self.progress, step=self.progress.step + 1, skipped=self.progress.skipped + (not is_finite)
+            done,
+            step=done.step + 1,
+            skipped=done.skipped + (not is_finite),
+            loss_sum=done.loss_sum + (loss if is_finite else 0.0),
+            loss_steps=done.loss_steps + is_finite,
         )
-        return float(value.detach())
+        return loss
+
+    def _descend(self, value: Tensor) -> bool:
+        """Follow the gradient; where it is not finite, change no weight and return False."""
+        self._fabric.backward(value)
+        norm = self._fabric.clip_gradients(
+            self._network,
+            self._optimiser,
+            max_norm=self.plan.recipe.training.clip_norm,
+            error_if_nonfinite=False,
+        )
+        is_finite = norm is not None and bool(torch.isfinite(norm))
+        has_scaler = bool(self._fabric.strategy.precision.state_dict())
+        if is_finite or has_scaler:  # a loss scaler leaves such a step out by itself, and learns from it
+            self._optimiser.step()
+        return is_finite
 
     def _set_learning_rate(self) -> None:
         settings = self.plan.recipe.training
@@ -123,28 +145,30 @@ class Loop:
         for group in self._optimiser.param_groups:
             group["lr"] = rate
 
-    def _validate_and_save(self, recorder: Recorder, *, losses: Sequence[float], seconds: float) -> None:
+    def _validate_and_save(self, recorder: Recorder, *, steps_per_second: float) -> None:
         self._network.eval()
         dice = mean_dice(self._network, self._validation, self.plan)
         is_best = dice > self.progress.best_dice
-        step = self.progress.step
+        step, loss_steps = self.progress.step, self.progress.loss_steps
+        losses = {"loss": self.progress.loss_sum / loss_steps} if loss_steps else {}
         fruitless = 0 if is_best else self.progress.fruitless + 1
         self.progress = replace(
             self.progress,
             best_dice=dice if is_best else self.progress.best_dice,
             best_step=step if is_best else self.progress.best_step,
             fruitless=fruitless,
+            loss_sum=0.0,
+            loss_steps=0,
             is_finished=step == self.plan.total_steps or fruitless >= self.plan.recipe.validation.patience,
         )
-        numbers = {
-            "loss": sum(losses) / max(1, len(losses)),
+        numbers = losses | {
             "validation_dice": dice,
             "learning_rate": float(self._optimiser.param_groups[0]["lr"]),
-            "steps_per_second": len(losses) / seconds,
+            "steps_per_second": steps_per_second,
             "skipped_steps": float(self.progress.skipped),
         }
         recorder.write(step, numbers)
-        logger.info("step %d: loss %.4f, validation Dice %.4f", step, numbers["loss"], dice)
+        logger.info("step %d: loss %.4f, validation Dice %.4f", step, numbers.get("loss", math.nan), dice)
         if is_best:
             self._save("best")
         self._save("last")
@@ -155,6 +179,6 @@ class Loop:
             self.folder / name,
             self._network.state_dict(),
             plan=self.plan,
-            training_state=training_tensors(self._fabric, self._optimiser) if is_last else {},
+            training_state=training_tensors(self._fabric, self._optimiser) if is_last else None,
             progress=asdict(self.progress),
         )

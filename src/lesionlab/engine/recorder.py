@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
+from lesionlab.core.errors import StorageError
 from lesionlab.core.storage import write_text_atomically
 
 
@@ -34,12 +35,24 @@ class Recorder:
         self._board.close()
 
     def write(self, step: int, numbers: Mapping[str, float]) -> None:
-        """Write numbers of one moment by name."""
-        self._file.write(json.dumps({"step": step, **numbers}) + "\n")
-        self._file.flush()
-        for name, value in numbers.items():
-            self._board.add_scalar(name, value, step)
-        self._board.flush()
+        """Write numbers of one moment by name.
+
+        Raises:
+            StorageError: They could not be written.
+        """
+        try:
+            self._file.write(json.dumps({"step": step, **numbers}) + "\n")
+            self._file.flush()
+            for name, value in numbers.items():
+                self._board.add_scalar(name, value, step)
+            self._board.flush()
+        except OSError as error:
+            raise StorageError(
+                "to add a line to a training's metrics",
+                found=error.strerror or str(error),
+                where=self._file.name,
+                next_step="free disk space; the same command goes on from the last checkpoint",
+            ) from error
 
 
 def _lines(path: Path) -> list[str]:

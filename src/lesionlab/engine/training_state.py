@@ -1,13 +1,16 @@
 """What a training needs beyond weights and plan to go on exactly where it ended: plain tensors and numbers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from lesionlab.engine.checkpoint import open_checkpoint, recover
+from lesionlab.core.errors import CheckpointError
+from lesionlab.engine.checkpoint import open_checkpoint
 
 _SCALER = "scaler."
 
@@ -21,7 +24,9 @@ class Progress:
         best_dice: Of all validations; -1 before the first.
         best_step: When that was.
         fruitless: Validations since then.
-        skipped: Steps left out because their loss was not finite.
+        skipped: Steps left out because their loss or gradient was not finite.
+        loss_sum: Of the losses since the last validation.
+        loss_steps: How many losses that is; skipped steps have none.
         is_finished: Whether the last step was done or patience ran out.
     """
 
@@ -30,6 +35,8 @@ class Progress:
     best_step: int = 0
     fruitless: int = 0
     skipped: int = 0
+    loss_sum: float = 0.0
+    loss_steps: int = 0
     is_finished: bool = False
 
 
@@ -51,7 +58,6 @@ def load_training_state(
     Raises:
         CheckpointError: There is one, but it is damaged.
     """
-    recover(folder)
     if not folder.exists():
         return Progress()
     checkpoint = open_checkpoint(folder)
@@ -63,7 +69,24 @@ def load_training_state(
             index, name = key.split(".", 1)
             state.setdefault(int(index), {})[name] = value
     optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
-    scaler = {key.removeprefix(_SCALER): float(value) for key, value in tensors.items() if key.startswith(_SCALER)}
-    if scaler:
-        fabric.strategy.precision.load_state_dict(scaler)
-    return Progress(**numbers)
+    _load_scaler(tensors, fabric)
+    return _parse_progress(numbers, where=folder)
+
+
+def _load_scaler(tensors: Mapping[str, Tensor], fabric: Fabric) -> None:
+    fresh = fabric.strategy.precision.state_dict()
+    kept = {name: type(value)(tensors[_SCALER + name]) for name, value in fresh.items() if _SCALER + name in tensors}
+    if kept:
+        fabric.strategy.precision.load_state_dict(fresh | kept)
+
+
+def _parse_progress(numbers: Mapping[str, Any], *, where: Path) -> Progress:
+    try:
+        return Progress(**numbers)
+    except TypeError as error:
+        raise CheckpointError(
+            "how far a training of this version had come",
+            found=str(error),
+            where=where,
+            next_step="go on with the lesionlab version that began it, or train into another folder",
+        ) from error
