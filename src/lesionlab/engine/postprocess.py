@@ -22,7 +22,8 @@ def remove_small_lesions(mask: Bool[np.ndarray, "x y z"], *, smallest_voxels: fl
     """Return the mask without 26-connected lesions of fewer voxels; an empty mask stays empty."""
     if smallest_voxels <= 1:
         return mask
-    lesions = cc3d.connected_components(mask, connectivity=26)
+    voxelwise = mask.astype(np.uint8, order="C")  # cc3d 4.1 misreads bool lines and views with negative strides
+    lesions = cc3d.connected_components(voxelwise, connectivity=26)
     voxels = np.bincount(lesions.ravel())
     is_kept = voxels >= smallest_voxels - 1e-6  # volumes in mm3 divide by voxel sizes that are not exact
     is_kept[0] = False
