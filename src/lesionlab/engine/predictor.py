@@ -1,8 +1,9 @@
 """From a case to probabilities on its own grid."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from jaxtyping import Float32
 
 from lesionlab.core.case import Case
@@ -30,7 +31,7 @@ class Prediction:
 
 
 class Predictor:
-    """A checkpoint on the device at hand, ready for any number of cases.
+    """A checkpoint on the device at hand, ready for any number of cases; a CPU always works in float32.
 
     Args:
         checkpoint: Its weights are loaded here.
@@ -43,17 +44,19 @@ class Predictor:
     def __init__(self, checkpoint: Checkpoint, inference: Inference) -> None:
         self.checkpoint = checkpoint
         self._inference = inference
-        fabric = make_fabric(checkpoint.plan.recipe.training.precision)
+        wanted = checkpoint.plan.recipe.training.precision
+        fabric = make_fabric(wanted if torch.cuda.is_available() else "float32")
         self._network = fabric.setup(checkpoint.load_network()).eval()
 
     def predict(self, case: Case) -> Prediction:
-        """Return the probabilities of one case.
+        """Return the probabilities of one case; its mask, if it has one, is not looked at.
 
         Raises:
             LesionlabError: As `prepare`.
         """
         plan = self.checkpoint.plan
-        prepared = prepare(case, plan.recipe.modalities, settings=plan.recipe.preprocessing, labels=plan.labels)
+        unlabelled = replace(case, label=None)
+        prepared = prepare(unlabelled, plan.recipe.modalities, settings=plan.recipe.preprocessing, labels=plan.labels)
         kept = predict_probabilities(
             self._network,
             prepared.image,

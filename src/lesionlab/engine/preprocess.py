@@ -63,11 +63,14 @@ def prepare(case: Case, modalities: Sequence[str], *, settings: Preprocessing, l
     if not settings.resample_modalities:
         advice = "register it, or let it be resampled: --change preprocessing.resample_modalities=true"
         for name, image in images.items():
-            _check_same_voxels(images[first], image, mine=case.images[first], others=case.images[name], advice=advice)
+            _check_same_voxels(scan, image.grid, mine=case.images[first], others=case.images[name], advice=advice)
     working = scan.canonical() if settings.spacing_mm is None else scan.canonical().respaced(settings.spacing_mm)
     arrays = [to_working(image.array, image.grid, working=working, order=1) for image in images.values()]
     foregrounds = [find_foreground(array, rule=settings.foreground) for array in arrays]
-    label = _read_label(case, images[first], labels=labels, image_path=case.images[first], working=working)
+    label = None
+    if case.label is not None:
+        stored = read_reference(case, case.label, scan=scan, modality=first, labels=labels)
+        label = to_working(stored.array, stored.grid, working=working, order=0).astype(np.uint8)
     box = _box_around(foregrounds, label=label)
     normalised = [
         normalise(array, foreground, percentiles=settings.percentiles)[box.slices]
@@ -79,6 +82,27 @@ def prepare(case: Case, modalities: Sequence[str], *, settings: Preprocessing, l
         geometry=Geometry(scan=scan, working=working, box=box),
         space_code=images[first].space_code,
     )
+
+
+def read_reference(case: Case, mask: Path, *, scan: Grid, modality: str, labels: Labels) -> Image:
+    """Read a case's mask and make sure that it belongs to the scan.
+
+    Args:
+        case: Named in messages.
+        mask: Its reference mask.
+        scan: The grid of the image of `modality`.
+        modality: Which image that is.
+        labels: Which stored values the mask may hold.
+
+    Raises:
+        ImageError, LabelError: As `read_label`, or the mask holds undeclared values.
+        GridError: The mask lies on another grid; another order of axes is none.
+    """
+    label = read_label(mask)
+    advice = "resample the mask to the scan's grid (nearest neighbour)"
+    _check_same_voxels(scan, label.grid, mine=case.images[modality], others=mask, advice=advice)
+    labels.check(label.array, where=mask)
+    return label
 
 
 def _paths(case: Case, modalities: Sequence[str]) -> dict[str, Path]:
@@ -93,21 +117,9 @@ def _paths(case: Case, modalities: Sequence[str]) -> dict[str, Path]:
     return {name: case.images[name] for name in modalities}
 
 
-def _check_same_voxels(first: Image, other: Image, *, mine: Path, others: Path, advice: str) -> None:
+def _check_same_voxels(first: Grid, other: Grid, *, mine: Path, others: Path, advice: str) -> None:
     """Compare grids after turning both nearest to RAS+: another order of axes alone is no difference."""
-    first.grid.canonical().check_same(other.grid.canonical(), mine=mine, others=others, next_step=advice)
-
-
-def _read_label(
-    case: Case, image: Image, *, labels: Labels, image_path: Path, working: Grid
-) -> UInt8[np.ndarray, "x y z"] | None:
-    if case.label is None:
-        return None
-    label = read_label(case.label)
-    advice = "resample the mask to the scan's grid (nearest neighbour)"
-    _check_same_voxels(image, label, mine=image_path, others=case.label, advice=advice)
-    labels.check(label.array, where=case.label)
-    return to_working(label.array, label.grid, working=working, order=0).astype(np.uint8)
+    first.canonical().check_same(other.canonical(), mine=mine, others=others, next_step=advice)
 
 
 def _box_around(foregrounds: Sequence[Bool[np.ndarray, "x y z"]], *, label: UInt8[np.ndarray, "x y z"] | None) -> Box:
