@@ -4,9 +4,9 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
 from lesionlab.core.errors import RecipeError
 from lesionlab.core.registry import nearest_name
@@ -17,6 +17,9 @@ RECIPE_FOLDER = Path(__file__).parents[1] / "recipes"
 
 _ALTERNATIVES = {"steps": "epochs", "epochs": "steps"}
 """A length of training given in one unit replaces the one given in the other."""
+
+
+Percentile: TypeAlias = Annotated[float, Field(ge=0, le=100)]
 
 
 class _Section(BaseModel):
@@ -34,8 +37,8 @@ class Preprocessing(_Section):
     """How a case is brought to the canonical grid and scale."""
 
     foreground: Literal["above_background", "above_minimum"] = "above_background"
-    percentiles: tuple[float, float] = (2.0, 98.0)
-    spacing_mm: tuple[float, float, float] | None = None
+    percentiles: tuple[Percentile, Percentile] = (2.0, 98.0)
+    spacing_mm: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
     resample_modalities: bool = False
 
 
@@ -46,9 +49,9 @@ class Sampling(_Section):
     lies below the given percentile of all lesion areas, `bonus` times more.
     """
 
-    size: tuple[int, int] = (208, 208)
+    size: tuple[PositiveInt, PositiveInt] = (208, 208)
     factor: int = Field(default=5, ge=1)
-    percentile: float = Field(default=30.0, ge=0, le=100)
+    percentile: Percentile = 30.0
     bonus: int = Field(default=4, ge=0)
 
 

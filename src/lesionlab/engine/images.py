@@ -107,8 +107,9 @@ def write_image(path: Path, array: Shaped[np.ndarray, "x y z"], *, grid: Grid, s
 def _stored_type(array: Shaped[np.ndarray, "x y z"]) -> type[np.generic]:
     if np.issubdtype(array.dtype, np.floating):
         return np.float32
-    fits = array.size == 0 or (array.min() >= 0 and array.max() <= 255)
-    return np.uint8 if fits else np.int16
+    low, high = int(array.min(initial=0)), int(array.max(initial=0))
+    assert -(2**15) <= low <= high < 2**15, f"values from {low} to {high} do not fit int16"
+    return np.uint8 if low >= 0 and high <= 255 else np.int16
 
 
 def _open_verified(path: Path) -> nibabel.Nifti1Image | nibabel.Nifti2Image:
