@@ -8,6 +8,7 @@ from jaxtyping import Float32, UInt8
 from lesionlab.core.registry import Registry
 
 
+@typing.runtime_checkable
 class Augmentation(typing.Protocol):
     """A random change of one training sample that its label would follow in the real world.
 

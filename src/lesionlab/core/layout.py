@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lesionlab.core.case import Case, Modality
 from lesionlab.core.labels import Labels
 from lesionlab.core.registry import Registry
 
 
+@runtime_checkable
 class Layout(Protocol):
     """Reads one dataset's folder structure; loads no voxel.
 
