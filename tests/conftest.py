@@ -9,6 +9,8 @@ from jaxtyping import install_import_hook
 # Every annotated argument and result of lesionlab is checked, tensor shapes included, while tests run.
 install_import_hook("lesionlab", "beartype.beartype")
 
+pytest_plugins = ["tiny_training"]
+
 SHARED = Path(__file__).parents[2] / "shared"
 
 
