@@ -28,7 +28,7 @@ class SynapseNetPaper:
     """
 
     title: ClassVar[str] = "SYNAPSE-Net, published scripts"
-    citation: ClassVar[str] = "the evaluation script for WMH data published with SYNAPSE-Net"
+    citation: ClassVar[str] = "arXiv 2510.26961; the WMH evaluation script of mubid-01/SYNAPSE-Net at e05116a"
     is_legacy: ClassVar[bool] = True
 
     def score(self, predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing) -> tuple[Score, ...]:
