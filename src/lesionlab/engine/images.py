@@ -114,14 +114,14 @@ def _stored_type(array: Shaped[np.ndarray, "x y z"]) -> type[np.generic]:
 
 def _open_verified(path: Path) -> nibabel.Nifti1Image | nibabel.Nifti2Image:
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file, np.errstate(over="ignore", invalid="ignore"):  # a header may say anything
             compressed = file.read(2) == b"\x1f\x8b"
             file.seek(0)
             stream: io.BufferedIOBase = gzip.GzipFile(fileobj=file) if compressed else file
             return _read_stream(stream, path)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise _error(path, "a whole gzip stream", f"a damaged one ({error})", "copy the file again") from error
-    except (ImageFileError, HeaderDataError) as error:
+    except (ImageFileError, HeaderDataError, ValueError, OverflowError) as error:  # an offset of NaN, a void rotation
         raise _error(path, "a NIfTI image", f"something else ({error})", "convert it to .nii.gz") from error
     except OSError as error:
         raise _error(path, "a readable file", str(error.strerror or error), "check the path and rights") from error
