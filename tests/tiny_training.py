@@ -29,6 +29,8 @@ batch = 4
 learning_rate = 3e-3
 precision = "float32"
 seed = 3
+[inference]
+batch = 8
 """
 
 
@@ -44,7 +46,7 @@ def phantom(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     generator = np.random.default_rng(seed)
     x, y, z = np.indices(SHAPE)
     head = ((x - 14) / 12) ** 2 + ((y - 18) / 15) ** 2 + ((z - 2) / 4) ** 2 < 1
-    flair, t1 = (np.where(head, level, 0) + generator.normal(0, 4, SHAPE) for level in (300, 200))
+    flair, t1 = (np.where(head, level, 0) + generator.normal(0, 1.5, SHAPE) for level in (300, 200))
     flair[(x > 18) & (y < 12) & head] += 120
     mask = np.zeros(SHAPE, np.uint8)
     for _ in range(3):
