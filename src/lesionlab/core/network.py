@@ -29,7 +29,9 @@ class Output(typing.NamedTuple):
 class Network(typing.Protocol):
     """A `torch.nn.Module` from images to `Output`.
 
-    A constructor takes ``modalities`` (how many), ``regions`` (how many) and options of its own, all by keyword.
+    A constructor takes ``modalities`` (how many), ``regions`` (how many) and options of its own, all by keyword. A
+    class with ``sees_mirror = True`` gets twice as many channels: the image's, then those of its left-right mirror
+    image.
     """
 
     spatial_dims: ClassVar[Literal[2, 3]]

@@ -43,20 +43,23 @@ class Preprocessing(_Section):
 
 
 class Sampling(_Section):
-    """Which slices are drawn how often, and how large they are.
+    """What is drawn how often, and how large it is: slices for two sizes, patches for three.
 
-    The odds are the published difficulty-aware rule: a slice with lesion counts `factor` times; when its lesion area
-    lies below the given percentile of all lesion areas, `bonus` times more.
+    The odds of slices are the published difficulty-aware rule: a slice with lesion counts `factor` times; when its
+    lesion area lies below the given percentile of all lesion areas, `bonus` times more. Of patches, each case gives
+    `patches_per_case` in an epoch, and `lesion_share` of them hold lesion.
     """
 
-    size: tuple[PositiveInt, PositiveInt] = (208, 208)
+    size: tuple[PositiveInt, ...] = Field(default=(208, 208), min_length=2, max_length=3)
+    lesion_share: float = Field(default=0.5, ge=0, le=1)
+    patches_per_case: int = Field(default=8, ge=1)
     factor: int = Field(default=5, ge=1)
     percentile: Percentile = 30.0
     bonus: int = Field(default=4, ge=0)
 
 
 class Training(_Section):
-    """How long and how fast to learn; `epochs` are passes through the playlist of slices."""
+    """How long and how fast to learn; `epochs` are passes through the playlist of samples."""
 
     epochs: int | None = Field(default=None, ge=1)
     steps: int | None = Field(default=None, ge=1)

@@ -1,7 +1,8 @@
 """Probabilities of whole scans from windows of them, in bounded memory."""
 
-from collections.abc import Iterator
-from itertools import product
+from collections.abc import Iterator, Sequence
+from itertools import chain, combinations, product
+from types import EllipsisType
 
 import numpy as np
 import torch
@@ -18,71 +19,54 @@ def predict_probabilities(
     trained: torch.nn.Module,
     image: Float32[np.ndarray, "modality x y z"],
     *,
-    window: tuple[int, int],
+    window: tuple[int, ...],
     background: tuple[float, ...],
     settings: Inference,
 ) -> Float32[np.ndarray, "region x y z"]:
-    """Slide a 2-D network over the axial slices of one prepared image.
+    """Slide a network over one prepared image: over its axial slices with two window sizes, over all of it with three.
 
     Logits of overlapping windows are averaged with Gaussian weights, then become probabilities. With flips, the
-    probabilities of the four mirrored views are averaged.
+    probabilities of all mirrored views are averaged. A network that `sees_mirror` gets each window together with the
+    same window of the image's left-right mirror image.
 
     Args:
         trained: In evaluation mode, on the device that shall do the work.
         image: Normalised; it may be memory-mapped, slices are read one batch at a time.
-        window: Size of the windows; slices that are smaller are padded with the background.
+        window: Size of the windows; what is smaller is padded with the background.
         background: Value of air in each modality.
         settings: Overlap, flips and slices per batch.
     """
     device = next(trained.parameters()).device
-    batches = []
+    is_mirrored = bool(getattr(trained, "sees_mirror", False))
+    if is_mirrored:
+        background = background * 2
+    predicted = []
     with torch.inference_mode():
-        for start in range(0, image.shape[-1], settings.batch):
-            slices = np.moveaxis(np.asarray(image[..., start : start + settings.batch]), -1, 0)
-            batch = torch.from_numpy(np.ascontiguousarray(slices)).to(device)
+        for part in _parts(image, axes=len(window), slices=settings.batch):
+            paired = np.concatenate([part, np.flip(part, axis=2)], axis=1) if is_mirrored else part
+            batch = torch.from_numpy(np.ascontiguousarray(paired)).to(device)
             probabilities = _predict_views(trained, batch, window=window, background=background, settings=settings)
-            batches.append(probabilities.float().cpu().numpy())
-    return np.ascontiguousarray(np.moveaxis(np.concatenate(batches), 0, -1))
-
-
-def _predict_views(
-    trained: torch.nn.Module,
-    batch: Float[Tensor, "batch modality x y"],
-    *,
-    window: tuple[int, int],
-    background: tuple[float, ...],
-    settings: Inference,
-) -> Float[Tensor, "batch region x y"]:
-    padded, margins = _pad(batch, window=window, background=background)
-    views = [(), (-2,), (-1,), (-2, -1)] if settings.flips else [()]
-    probabilities = [
-        torch.flip(
-            torch.sigmoid(slide(trained, torch.flip(padded, axes), window=window, overlap=settings.overlap)), axes
-        )
-        for axes in views
-    ]
-    x, y = (slice(margin, margin + size) for margin, size in zip(margins, batch.shape[-2:], strict=True))
-    averaged: Tensor = torch.stack(probabilities).mean(dim=0)
-    cut: Tensor = averaged[..., x, y]
-    return cut
+            predicted.append(probabilities.float().cpu().numpy())
+    together = np.concatenate(predicted)
+    return np.ascontiguousarray(together[0] if len(window) == 3 else np.moveaxis(together, 0, -1))
 
 
 def slide(
     trained: torch.nn.Module,
-    image: Float[Tensor, "batch modality x y"],
+    image: Float[Tensor, "batch modality *space"],
     *,
-    window: tuple[int, int],
+    window: tuple[int, ...],
     overlap: float,
-) -> Float[Tensor, "batch region x y"]:
-    """Return logits of slices at least as large as the window, blended with Gaussian weights."""
-    sizes = zip(image.shape[-2:], window, strict=True)
-    corners = list(product(*(starts(size, wide, overlap=overlap) for size, wide in sizes)))
-    places = [(..., slice(x, x + window[0]), slice(y, y + window[1])) for x, y in corners]
-    pieces = [trained(image[place]).logits.float() for place in places]
-    weights = _gaussian(window).to(image.device)
-    total = pieces[0].new_zeros(*pieces[0].shape[:2], *image.shape[-2:])
-    norm = pieces[0].new_zeros(image.shape[-2:])
-    for place, logits in zip(places, pieces, strict=True):
+) -> Float[Tensor, "batch region *space"]:
+    """Return logits of images at least as large as the window, blended with Gaussian weights."""
+    shape = image.shape[2:]
+    corners = product(*(starts(size, wide, overlap=overlap) for size, wide in zip(shape, window, strict=True)))
+    places = [_place(corner, window) for corner in corners]
+    first = trained(image[places[0]]).logits.float()
+    weights = _gaussian(window).to(first)
+    total, norm = first.new_zeros(*first.shape[:2], *shape), first.new_zeros(shape)
+    others = (trained(image[place]).logits.float() for place in places[1:])
+    for place, logits in zip(places, chain([first], others), strict=True):
         total[place] += logits * weights
         norm[place] += weights
     blended: Tensor = total / norm
@@ -98,22 +82,60 @@ def starts(size: int, window: int, *, overlap: float) -> Iterator[int]:
         yield min(position * step, size - window)
 
 
-def _gaussian(window: tuple[int, int]) -> Float[Tensor, "x y"]:
-    axes = []
+def _parts(
+    image: Float32[np.ndarray, "modality x y z"], *, axes: int, slices: int
+) -> Iterator[Float32[np.ndarray, "batch modality *space"]]:
+    """Yield batches of axial slices for two axes, the whole image as one batch for three."""
+    if axes == 3:
+        yield np.asarray(image)[None]
+        return
+    for start in range(0, image.shape[-1], slices):
+        yield np.moveaxis(np.asarray(image[..., start : start + slices]), -1, 0)
+
+
+def _predict_views(
+    trained: torch.nn.Module,
+    batch: Float[Tensor, "batch modality *space"],
+    *,
+    window: tuple[int, ...],
+    background: tuple[float, ...],
+    settings: Inference,
+) -> Float[Tensor, "batch region *space"]:
+    padded, before = _pad(batch, window=window, background=background)
+    views = _subsets(range(2, batch.dim())) if settings.flips else [()]
+    total = torch.zeros((), device=batch.device)
+    for axes in views:
+        logits = slide(trained, torch.flip(padded, axes), window=window, overlap=settings.overlap)
+        total = total + torch.flip(torch.sigmoid(logits), axes) / len(views)
+    cut: Tensor = total[_place(before, batch.shape[2:])]
+    return cut
+
+
+def _place(first: Sequence[int], size: Sequence[int]) -> tuple[EllipsisType | slice, ...]:
+    """Return the index of a block in the last axes."""
+    return (..., *(slice(start, start + length) for start, length in zip(first, size, strict=True)))
+
+
+def _subsets(axes: Sequence[int]) -> list[tuple[int, ...]]:
+    return [subset for count in range(len(axes) + 1) for subset in combinations(axes, count)]
+
+
+def _gaussian(window: tuple[int, ...]) -> Float[Tensor, "*window"]:
+    weights = torch.ones(())
     for size in window:
         distance = (torch.arange(size, dtype=torch.float32) - (size - 1) / 2) / (size * _SIGMA_SHARE)
-        axes.append(torch.exp(-0.5 * distance**2))
-    weights = axes[0][:, None] * axes[1][None, :]
+        weights = weights[..., None] * torch.exp(-0.5 * distance**2)
     return weights.clamp_min(1e-3)
 
 
 def _pad(
-    batch: Float[Tensor, "batch modality x y"], *, window: tuple[int, int], background: tuple[float, ...]
-) -> tuple[Float[Tensor, "batch modality i j"], tuple[int, int]]:
+    batch: Float[Tensor, "batch modality *space"], *, window: tuple[int, ...], background: tuple[float, ...]
+) -> tuple[Float[Tensor, "batch modality *padded"], tuple[int, ...]]:
     """Pad evenly to at least the window; return also how much was added before."""
-    missing = [max(0, wide - size) for size, wide in zip(batch.shape[-2:], window, strict=True)]
-    before = (missing[0] // 2, missing[1] // 2)
-    shape = (*batch.shape[:2], batch.shape[-2] + missing[0], batch.shape[-1] + missing[1])
-    padded = batch.new_tensor(background)[None, :, None, None].expand(shape).clone()
-    padded[..., before[0] : before[0] + batch.shape[-2], before[1] : before[1] + batch.shape[-1]] = batch
+    shape = batch.shape[2:]
+    padded_shape = [max(size, wide) for size, wide in zip(shape, window, strict=True)]
+    before = tuple((padded - size) // 2 for padded, size in zip(padded_shape, shape, strict=True))
+    air = batch.new_tensor(background).reshape(1, -1, *(1 for _ in shape))
+    padded = air.expand(*batch.shape[:2], *padded_shape).clone()
+    padded[_place(before, shape)] = batch
     return padded, before

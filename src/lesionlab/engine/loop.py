@@ -13,16 +13,16 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lesionlab.core.augmentation import augmentation
 from lesionlab.core.loss import loss
 from lesionlab.core.plan import Plan
 from lesionlab.core.progress import Tracker
 from lesionlab.engine.checkpoint import build_planned_network, save_checkpoint
 from lesionlab.engine.precision import make_fabric
 from lesionlab.engine.recorder import Recorder
-from lesionlab.engine.sampling import Sample, SliceSampler
+from lesionlab.engine.sample import Sample
 from lesionlab.engine.schedule import learning_rate
 from lesionlab.engine.store import StoredCase
+from lesionlab.engine.training_samples import make_sampler
 from lesionlab.engine.training_state import Progress, load_training_state, training_tensors
 from lesionlab.engine.validation import mean_dice
 
@@ -52,13 +52,7 @@ class Loop:
         optimiser = torch.optim.AdamW(network.parameters(), weight_decay=recipe.training.weight_decay)
         self._network, self._optimiser = self._fabric.setup(network, optimiser)
         self._loss = loss.build(recipe.loss.name, **recipe.loss.options).to(self._fabric.device)
-        self._sampler = SliceSampler(
-            training,
-            plan.labels,
-            settings=recipe.sampling,
-            augmentation=augmentation.build(recipe.augmentation.name, **recipe.augmentation.options),
-            seed=recipe.training.seed,
-        )
+        self._sampler = make_sampler(plan, training)
         self.progress = load_training_state(
             folder / "last", self._network, fabric=self._fabric, optimiser=self._optimiser
         )

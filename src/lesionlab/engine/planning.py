@@ -2,21 +2,22 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from lesionlab.core.augmentation import augmentation
 from lesionlab.core.case import Case
-from lesionlab.core.errors import LayoutError
+from lesionlab.core.errors import LayoutError, RecipeError
 from lesionlab.core.labels import Labels
 from lesionlab.core.loss import loss
-from lesionlab.core.network import network
+from lesionlab.core.network import Network, network
 from lesionlab.core.plan import Fingerprint, Plan
 from lesionlab.core.recipe import Choice, Recipe
 from lesionlab.core.registry import Registry
-from lesionlab.engine.sampling import difficulty_odds, index_slices
+from lesionlab.engine.sampling import index_slices
 from lesionlab.engine.store import StoredCase
+from lesionlab.engine.training_samples import samples_per_epoch
 
 
 def divide_cases(cases: Sequence[Case], recipe: Recipe, *, where: str) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
@@ -77,8 +78,8 @@ def resolve(
     Raises:
         NameUnknownError, OptionError: The recipe names a network, loss, augmentation or option that does not exist.
     """
-    playlist_length = int(difficulty_odds(index_slices(training, labels).area, recipe.sampling).sum())
-    steps_per_epoch = math.ceil(playlist_length / recipe.training.batch)
+    samples = samples_per_epoch(training, labels, settings=recipe.sampling)
+    steps_per_epoch = math.ceil(samples / recipe.training.batch)
     total_steps = recipe.training.steps or (recipe.training.epochs or 1) * steps_per_epoch
     return Plan(
         recipe=complete(recipe, regions=len(labels.names)),
@@ -96,6 +97,7 @@ def resolve(
 
 def complete(recipe: Recipe, *, regions: int) -> Recipe:
     """Return the recipe with all options of its network, loss and augmentation filled in and checked."""
+    _check_axes(recipe)
     inputs = {"modalities": len(recipe.modalities), "regions": regions}
     changes = {
         "network": _complete(recipe.network, network, given=inputs),
@@ -103,6 +105,17 @@ def complete(recipe: Recipe, *, regions: int) -> Recipe:
         "augmentation": _complete(recipe.augmentation, augmentation, given={}),
     }
     return recipe.model_copy(update=changes)
+
+
+def _check_axes(recipe: Recipe) -> None:
+    axes = cast("type[Network]", network.get(recipe.network.name)).spatial_dims
+    if len(recipe.sampling.size) != axes:
+        raise RecipeError(
+            f"{axes} sizes, since {recipe.network.name} is a {axes}-D network",
+            found=str(list(recipe.sampling.size)),
+            where=f"recipe {recipe.name}, key sampling.size",
+            next_step="give one size per axis",
+        )
 
 
 def _complete(choice: Choice, registry: Registry[Any], *, given: Mapping[str, Any]) -> Choice:

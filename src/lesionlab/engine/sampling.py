@@ -1,31 +1,17 @@
-"""Which slice is drawn when, and how it becomes a training sample."""
+"""Which slice is drawn when."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int
 
 from lesionlab.core.augmentation import Augmentation
 from lesionlab.core.labels import Labels
 from lesionlab.core.recipe import Sampling
+from lesionlab.engine.sample import Sample, cut_block, random_start, to_sample
 from lesionlab.engine.store import StoredCase
-
-
-class Sample(NamedTuple):
-    """What one step of training sees of one slice.
-
-    Attributes:
-        image: (modality, x, y), normalised.
-        reference: (region, x, y), 0 or 1.
-        counted: (1, x, y), False where the label is to be ignored.
-    """
-
-    image: torch.Tensor
-    reference: torch.Tensor
-    counted: torch.Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +66,7 @@ class SliceSampler(torch.utils.data.Dataset[Sample]):
         settings: Size of samples and odds of slices.
         augmentation: Applied to every sample.
         seed: Of the plan.
+        is_mirrored: Whether the network also sees each slice of the mirror image.
     """
 
     def __init__(
@@ -90,7 +77,9 @@ class SliceSampler(torch.utils.data.Dataset[Sample]):
         settings: Sampling,
         augmentation: Augmentation,
         seed: int,
+        is_mirrored: bool = False,
     ) -> None:
+        self._is_mirrored = is_mirrored
         self._cases = cases
         self._labels = labels
         self._size = settings.size
@@ -105,47 +94,21 @@ class SliceSampler(torch.utils.data.Dataset[Sample]):
         generator = np.random.default_rng([self._seed, 1, position])
         chosen = self._choose(position)
         case, z = self._cases[self._slices.case[chosen]], int(self._slices.z[chosen])
-        image, label = np.array(case.image()[..., z]), np.array(case.label()[..., z])
-        image, label = _cut(image, label, size=self._size, generator=generator)
-        image, label = _pad(image, label, size=self._size, background=case.background)
-        image, label = self._augmentation(image, label, generator=generator)
-        return Sample(
-            torch.from_numpy(np.ascontiguousarray(image)),
-            torch.from_numpy(self._labels.regions_of(label).astype(np.float32)),
-            torch.from_numpy(~self._labels.ignored_of(label)[None]),
+        image, label = case.image()[..., z], case.label()[..., z]
+        start = random_start(label.shape, self._size, generator=generator)
+        image, label = cut_block(
+            image,
+            label,
+            start=start,
+            size=self._size,
+            background=case.background,
+            is_mirrored=self._is_mirrored,
         )
+        image, label = self._augmentation(image, label, generator=generator)
+        return to_sample(image, label, labels=self._labels)
 
     def _choose(self, position: int) -> int:
         """Return the slice at `position`: each epoch is one shuffle of the playlist."""
         epoch, place = divmod(position, len(self.playlist))
         shuffled = np.random.default_rng([self._seed, 0, epoch]).permutation(self.playlist)
         return int(shuffled[place])
-
-
-def _cut(
-    image: Float[np.ndarray, "modality x y"],
-    label: UInt8[np.ndarray, "x y"],
-    *,
-    size: tuple[int, int],
-    generator: np.random.Generator,
-) -> tuple[Float[np.ndarray, "modality i j"], UInt8[np.ndarray, "i j"]]:
-    """Cut what is larger than `size` at a random place."""
-    starts = [
-        int(generator.integers(max(0, found - wanted) + 1)) for found, wanted in zip(label.shape, size, strict=True)
-    ]
-    x, y = (slice(start, start + wanted) for start, wanted in zip(starts, size, strict=True))
-    return image[:, x, y], label[x, y]
-
-
-def _pad(
-    image: Float[np.ndarray, "modality x y"],
-    label: UInt8[np.ndarray, "x y"],
-    *,
-    size: tuple[int, int],
-    background: tuple[float, ...],
-) -> tuple[Float[np.ndarray, "modality i j"], UInt8[np.ndarray, "i j"]]:
-    """Pad what is smaller than `size` evenly with the background."""
-    missing = [max(0, wanted - found) for wanted, found in zip(size, label.shape, strict=True)]
-    margins = [(part // 2, part - part // 2) for part in missing]
-    padded = [np.pad(part, margins, constant_values=value) for part, value in zip(image, background, strict=True)]
-    return np.stack(padded), np.pad(label, margins)

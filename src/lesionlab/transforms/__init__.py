@@ -1,5 +1,4 @@
 """Preprocessing and augmentation of arrays; importing this package registers every augmentation."""
 
-from lesionlab.transforms import synapse_net_augmentation
-
-__all__ = ["synapse_net_augmentation"]
+from lesionlab.transforms.flips_and_intensity import FlipsAndIntensity as FlipsAndIntensity
+from lesionlab.transforms.synapse_net_augmentation import SynapseNetAugmentation as SynapseNetAugmentation

@@ -1,0 +1,33 @@
+"""The samples that a plan trains on: slices for a 2-D network, patches for a 3-D one."""
+
+from collections.abc import Sequence
+
+from lesionlab.core.augmentation import augmentation
+from lesionlab.core.labels import Labels
+from lesionlab.core.network import network
+from lesionlab.core.plan import Plan
+from lesionlab.core.recipe import Sampling
+from lesionlab.engine.patches import PatchSampler
+from lesionlab.engine.sampling import SliceSampler, difficulty_odds, index_slices
+from lesionlab.engine.store import StoredCase
+
+
+def make_sampler(plan: Plan, cases: Sequence[StoredCase]) -> SliceSampler | PatchSampler:
+    """Return the plan's whole training as one list of samples."""
+    recipe = plan.recipe
+    kind = SliceSampler if len(recipe.sampling.size) == 2 else PatchSampler
+    return kind(
+        cases,
+        plan.labels,
+        settings=recipe.sampling,
+        augmentation=augmentation.build(recipe.augmentation.name, **recipe.augmentation.options),
+        seed=recipe.training.seed,
+        is_mirrored=bool(getattr(network.get(recipe.network.name), "sees_mirror", False)),
+    )
+
+
+def samples_per_epoch(cases: Sequence[StoredCase], labels: Labels, *, settings: Sampling) -> int:
+    """Return the length of the playlist that one epoch goes through."""
+    if len(settings.size) == 3:
+        return len(cases) * settings.patches_per_case
+    return int(difficulty_odds(index_slices(cases, labels).area, settings).sum())
