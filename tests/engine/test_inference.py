@@ -1,0 +1,115 @@
+"""Windows over slices, blended as MONAI blends them."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+from monai.inferers import sliding_window_inference
+from torch import Tensor, nn
+
+from lesionlab.core.network import Output
+from lesionlab.core.recipe import Inference
+from lesionlab.engine.inference import predict_probabilities, slide, starts
+
+WINDOW = (32, 24)
+
+
+class Small(nn.Module):
+    """Two convolutions: what a window shows near its border depends on where the border is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Conv2d(2, 6, 5, padding=2), nn.Tanh(), nn.Conv2d(6, 1, 5, padding=2))
+
+    def forward(self, image: Tensor) -> Output:
+        return Output(logits=3 * self.layers(image))
+
+
+@pytest.fixture
+def small() -> Small:
+    return Small().eval()
+
+
+def image_of(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5, 0.7])
+@pytest.mark.parametrize("shape", [(32, 24), (50, 61), (33, 24), (100, 70)])
+def test_agrees_with_monai(small: Small, shape: tuple[int, int], overlap: float):
+    image = torch.from_numpy(image_of(*shape))[None]
+    expected = sliding_window_inference(
+        image, WINDOW, sw_batch_size=3, predictor=lambda part: small(part).logits, overlap=overlap, mode="gaussian"
+    )
+    torch.testing.assert_close(slide(small, image, window=WINDOW, overlap=overlap), expected, atol=1e-5, rtol=0)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("shape", [(20, 40, 3), (40, 11, 3), (9, 9, 3)])
+def test_a_slice_smaller_than_the_window_is_padded_with_air(small: Small, shape: tuple[int, int, int]):
+    image = image_of(*shape)
+    margins = [(0, 0), *((max(0, w - s) // 2, -(-max(0, w - s) // 2)) for s, w in zip(shape, WINDOW, strict=False))]
+    padded = np.stack(
+        [
+            np.pad(part, [*margins[1:], (0, 0)], constant_values=value)
+            for part, value in zip(image, (-1, -2), strict=True)
+        ]
+    )
+    settings = Inference(overlap=0.5)
+    found = predict_probabilities(small, image, window=WINDOW, background=(-1.0, -2.0), settings=settings)
+    whole = predict_probabilities(small, padded, window=WINDOW, background=(9.0, 9.0), settings=settings)
+    x, y = (slice(before, before + size) for (before, _), size in zip(margins[1:], shape, strict=False))
+    assert found.shape == (1, *shape)
+    np.testing.assert_array_equal(found, whole[:, x, y])
+
+
+@pytest.mark.parametrize("flips", [False, True])
+def test_slices_per_batch_do_not_matter(small: Small, flips: bool):
+    image = image_of(40, 30, 7)
+    found = [
+        predict_probabilities(
+            small, image, window=WINDOW, background=(0.0, 0.0), settings=Inference(batch=batch, flips=flips)
+        )
+        for batch in (1, 3, 16)
+    ]
+    np.testing.assert_allclose(found[1], found[0], atol=1e-6)
+    np.testing.assert_allclose(found[2], found[0], atol=1e-6)
+
+
+def test_flips_average_the_four_views(small: Small):
+    image = image_of(40, 30, 2)
+
+    def predicted(part: np.ndarray, *, flips: bool) -> np.ndarray:
+        settings = Inference(flips=flips)
+        return predict_probabilities(small, part, window=WINDOW, background=(0.0, 0.0), settings=settings)
+
+    views = [np.flip(predicted(np.flip(image, axes), flips=False), axes) for axes in ((), (1,), (2,), (1, 2))]
+    found = predicted(image, flips=True)
+    np.testing.assert_allclose(found, np.mean(views, axis=0), atol=1e-6)
+    np.testing.assert_allclose(np.flip(predicted(np.flip(image, 1), flips=True), 1), found, atol=1e-6)
+
+
+def test_memory_follows_the_result_not_the_windows(small: Small):
+    """Twice the slices: only the result and its joining grow, by far less than the windows would need."""
+    image = np.broadcast_to(image_of(64, 64, 1), (2, 64, 64, 80))
+    peaks = []
+    for slices in (40, 80):
+        tracemalloc.start()
+        predict_probabilities(
+            small, image[..., :slices], window=WINDOW, background=(0.0, 0.0), settings=Inference(batch=2)
+        )
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    result_bytes = 64 * 64 * 40 * 4
+    assert peaks[1] - peaks[0] < 3.5 * result_bytes
+
+
+@pytest.mark.parametrize(
+    ("size", "window", "overlap", "expected"),
+    [(10, 10, 0.5, [0]), (11, 10, 0.5, [0, 1]), (20, 10, 0.0, [0, 10]), (25, 10, 0.5, [0, 5, 10, 15])],
+)
+def test_where_windows_begin(size: int, window: int, overlap: float, expected: list[int]):
+    assert list(starts(size, window, overlap=overlap)) == expected
