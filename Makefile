@@ -19,10 +19,10 @@ demo: setup
 	$(BIN)/lesionlab demo demo
 
 test: setup
-	$(BIN)/python -m pytest --numprocesses 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
 test-slow: setup
-	$(BIN)/python -m pytest -m slow --durations 10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --numprocesses 2 --dist loadfile --durations 10
 
 check: setup
 	$(BIN)/ruff format --check .
