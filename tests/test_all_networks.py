@@ -12,7 +12,8 @@ from lesionlab.core.network import Output, network
 
 # Options that make a network small enough to test; a network that is missing here is tested at its full size.
 TINY: dict[str, dict[str, Any]] = {
-    "synapse_net": {"widths": (32, 32, 32, 32, 32), "token_channels": 16, "heads": 4, "token_grid": 3}
+    "sg_net": {"widths": (8, 16, 16, 16)},
+    "synapse_net": {"widths": (32, 32, 32, 32, 32), "token_channels": 16, "heads": 4, "token_grid": 3},
 }
 SPACE = {2: (48, 64), 3: (32, 32, 48)}
 ODD_SPACE = {2: (37, 50), 3: (33, 35, 37)}
