@@ -99,23 +99,16 @@ class SynapseNetAugmentation:
 
     def draw(self, shape: tuple[int, int], generator: np.random.Generator) -> Drawn:
         """Draw one set of parameters for slices of `shape`."""
-
-        def happens(odds: float) -> bool:
-            return bool(generator.random() < odds)
-
-        def within(low: float, high: float) -> float:
-            return float(generator.uniform(low, high))
-
-        share = self.intensity_share if happens(self.intensity) else 0.0
+        share = self.intensity_share if _happens(self.intensity, generator) else 0.0
         return Drawn(
-            flips=(happens(self.flip), happens(self.flip)),
+            flips=(_happens(self.flip, generator), _happens(self.flip, generator)),
             coordinates=self._draw_coordinates(shape, generator),
-            gamma=within(*self.gamma_range) if happens(self.gamma) else 1.0,
-            noise=within(0.0, self.noise_share) if happens(self.noise) else 0.0,
+            gamma=float(generator.uniform(*self.gamma_range)) if _happens(self.gamma, generator) else 1.0,
+            noise=float(generator.uniform(0, self.noise_share)) if _happens(self.noise, generator) else 0.0,
             noise_seed=int(generator.integers(2**32)),
-            scale=within(1 - share, 1 + share),
-            shift=within(-share, share),
-            holes=self._draw_holes(shape, generator) if happens(self.holes) else (),
+            scale=float(generator.uniform(1 - share, 1 + share)),
+            shift=float(generator.uniform(-share, share)),
+            holes=self._draw_holes(shape, generator) if _happens(self.holes, generator) else (),
         )
 
     def apply(
@@ -168,6 +161,10 @@ class SynapseNetAugmentation:
             x, y = (int(generator.integers(max(1, size - side + 1))) for size, side in zip(shape, sides, strict=True))
             holes.append((x, x + int(sides[0]), y, y + int(sides[1])))
         return tuple(holes)
+
+
+def _happens(odds: float, generator: np.random.Generator) -> bool:
+    return bool(generator.random() < odds)
 
 
 def _look_up(
