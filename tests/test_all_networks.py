@@ -12,8 +12,14 @@ from lesionlab.core.network import Output, network
 
 # Options that make a network small enough to test; a network that is missing here is tested at its full size.
 TINY: dict[str, dict[str, Any]] = {
+    "attention_unet": {"widths": (4, 4, 8, 8, 8)},
+    "dyn_unet": {"patch": (32, 32, 32), "width": 4, "widest": 8},
+    "hetero_med_seg": {"width": 16, "head_channels": 8, "state_size": 8, "skip_heads": (8, 8, 8)},
+    "mednext": {"width": 4},
+    "res_unet": {"widths": (4, 4, 8, 8, 8)},
     "sg_net": {"widths": (8, 16, 16, 16)},
     "synapse_net": {"widths": (32, 32, 32, 32, 32), "token_channels": 16, "heads": 4, "token_grid": 3},
+    "unet": {"widths": (4, 8, 8, 8, 8)},
 }
 SPACE = {2: (48, 64), 3: (32, 32, 48)}
 ODD_SPACE = {2: (37, 50), 3: (33, 35, 37)}

@@ -1,6 +1,12 @@
 """One file per published network; importing this package registers them all."""
 
+from lesionlab.networks.attention_unet import AttentionUNet
+from lesionlab.networks.dyn_unet import DynUNet
+from lesionlab.networks.hetero_med_seg import HeteroMedSeg
+from lesionlab.networks.mednext import MedNeXt
+from lesionlab.networks.res_unet import ResUNet
 from lesionlab.networks.sg_net import SGNet
 from lesionlab.networks.synapse_net import SynapseNet
+from lesionlab.networks.unet import UNet
 
-__all__ = ["SGNet", "SynapseNet"]
+__all__ = ["AttentionUNet", "DynUNet", "HeteroMedSeg", "MedNeXt", "ResUNet", "SGNet", "SynapseNet", "UNet"]
