@@ -20,6 +20,7 @@ VERBS: dict[str, Callable[..., int]] = {
     "tune": verbs.tune,
     "predict": verbs.predict,
     "evaluate": verbs.evaluate,
+    "import-weights": verbs.import_weights,
 }
 
 

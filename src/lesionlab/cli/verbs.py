@@ -155,6 +155,39 @@ def evaluate(
     return _name_files(evaluation.files)
 
 
+def import_weights(
+    file: Positional[Path],
+    out: Folder,
+    /,
+    *,
+    network: Annotated[str, arg(name="as")],
+    recipe: str,
+    layout: str,
+) -> int:
+    """Make a checkpoint of published weights, for predict; fails when less than nine tenths fit.
+
+    Args:
+        file: The weights: .safetensors, .pt or .pth; nothing in it is executed.
+        out: Folder of the checkpoint.
+        network: Network that the weights are of (lesionlab list networks).
+        recipe: How scans are prepared (lesionlab list recipes).
+        layout: Layout whose labels the weights outline (lesionlab list layouts).
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from lesionlab.workflows.import_weights import import_checkpoint
+
+    imported = import_checkpoint(file, out, network=network, recipe=recipe, layout_name=layout)
+    coverage = imported.coverage
+    table = Table("weights", "count", "first names", title=f"{coverage.fraction:.1%} of the network loaded")
+    for kind in ("loaded", "missing", "unexpected", "mismatched"):
+        names = getattr(coverage, kind)
+        table.add_row(kind, str(len(names)), ", ".join(names[:3]))
+    Console().print(table)
+    return _name_files([imported.folder])
+
+
 def list_names(kind: Positional[Literal["networks", "losses", "layouts", "metrics", "protocols", "recipes"]], /) -> int:
     """Print the names of one kind of thing and what each is.
 

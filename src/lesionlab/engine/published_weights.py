@@ -61,6 +61,21 @@ class Coverage:
         return ", ".join(counts)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """A network with published weights in it.
+
+    Attributes:
+        module: In evaluation mode, on the CPU.
+        coverage: How far the weights fitted.
+        options: Of the network, as read off the weights and overridden.
+    """
+
+    module: nn.Module
+    coverage: Coverage
+    options: dict[str, Any]
+
+
 def import_weights(file_or_state_dict: Path | Mapping[str, Tensor], *, network: str, **options: Any) -> nn.Module:
     """Build the network that published weights fit, and load them.
 
@@ -82,10 +97,32 @@ def import_weights(file_or_state_dict: Path | Mapping[str, Tensor], *, network: 
         NameUnknownError: No network has this name.
         OptionError: The network takes no such option, or nobody published weights for it.
     """
+    return import_published(file_or_state_dict, network, defaults={}, options=options).module
+
+
+def import_published(
+    file_or_state_dict: Path | Mapping[str, Tensor],
+    network: str,
+    *,
+    defaults: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> Imported:
+    """Do what `import_weights` does, and also return what was inferred and how much was loaded.
+
+    Args:
+        file_or_state_dict: As `import_weights`.
+        network: As `import_weights`.
+        defaults: Options of the network that give way to what its weights tell.
+        options: Options that override it.
+
+    Raises:
+        CheckpointError, NameUnknownError, OptionError: As `import_weights`.
+    """
     where = file_or_state_dict if isinstance(file_or_state_dict, Path) else "the given weights"
     found = _read(file_or_state_dict) if isinstance(file_or_state_dict, Path) else file_or_state_dict
     inferred, weights = _reader(network).read_published(_flat(found, where))
-    module = networks.build(network, **inferred | options)
+    chosen = {**defaults, **inferred, **options}
+    module = networks.build(network, **chosen)
     coverage = coverage_of(module, weights)
     _log.info("weights of %s: %s", network, coverage)
     if coverage.fraction < LEAST_LOADED:
@@ -96,7 +133,7 @@ def import_weights(file_or_state_dict: Path | Mapping[str, Tensor], *, network: 
             next_step="check that file, network and options belong together",
         )
     module.load_state_dict({name: weights[name] for name in coverage.loaded}, strict=False)
-    return module.eval()
+    return Imported(module=module.eval(), coverage=coverage, options=chosen)
 
 
 def coverage_of(module: nn.Module, weights: Mapping[str, Tensor]) -> Coverage:
