@@ -202,7 +202,7 @@ def _neighbours(folder: Path) -> tuple[Path, Path]:
 
 
 def _remove(folder: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         shutil.rmtree(folder)
 
 
