@@ -12,18 +12,26 @@ from lesionlab.core.network import Output, network
 
 # Options that make a network small enough to test; a network that is missing here is tested at its full size.
 TINY: dict[str, dict[str, Any]] = {
+    "atlas_resunet": {"shrink": 2},
+    "atlas_segnet": {"widths": (8, 16, 16, 32, 32)},
+    "atlas_unet": {"widths": (8, 16, 16, 32, 32)},
     "attention_unet": {"widths": (4, 4, 8, 8, 8)},
     "dyn_unet": {"patch": (32, 32, 32), "width": 4, "widest": 8},
     "hetero_med_seg": {"width": 16, "head_channels": 8, "state_size": 8, "skip_heads": (8, 8, 8)},
     "mednext": {"width": 4},
     "res_unet": {"widths": (4, 4, 8, 8, 8)},
+    "saca_swin": {"width": 6, "heads": (1, 1, 2, 2)},
+    "saca_swin_classifier": {"width": 6, "heads": (1, 1, 2, 2)},
     "sg_net": {"widths": (8, 16, 16, 16)},
+    "swin_unetr": {"width": 6, "heads": (1, 1, 2, 2)},
     "synapse_net": {"widths": (32, 32, 32, 32, 32), "token_channels": 16, "heads": 4, "token_grid": 3},
     "unet": {"widths": (4, 8, 8, 8, 8)},
 }
 SPACE = {2: (48, 64), 3: (32, 32, 48)}
 ODD_SPACE = {2: (37, 50), 3: (33, 35, 37)}
 MODALITIES, REGIONS = 3, 2
+CLASSIFIERS = {"saca_swin_classifier"}
+"""Networks that say one thing of a whole image."""
 
 
 def built(name: str, **options: Any) -> nn.Module:
@@ -33,7 +41,12 @@ def built(name: str, **options: Any) -> nn.Module:
 
 def image_for(module: nn.Module, *, batch: int = 2, sizes: dict[int, tuple[int, ...]] = SPACE) -> Tensor:
     generator = torch.Generator().manual_seed(1)
-    return torch.randn(batch, MODALITIES, *sizes[module.spatial_dims], generator=generator)
+    channels = 2 * MODALITIES if getattr(module, "sees_mirror", False) else MODALITIES
+    return torch.randn(batch, channels, *sizes[module.spatial_dims], generator=generator)
+
+
+def logits_shape(name: str, image: Tensor) -> tuple[int, ...]:
+    return (len(image), REGIONS, *(() if name in CLASSIFIERS else image.shape[2:]))
 
 
 def tensors_of(output: Output) -> list[Tensor]:
@@ -50,12 +63,12 @@ def module(name: str) -> nn.Module:
     return built(name).eval()
 
 
-def test_output_has_one_type_in_training_and_evaluation(module: nn.Module) -> None:
+def test_output_has_one_type_in_training_and_evaluation(module: nn.Module, name: str) -> None:
     image = image_for(module)
     for mode in (True, False):
         output = module.train(mode)(image)
         assert isinstance(output, Output)
-        assert output.logits.shape == (2, REGIONS, *image.shape[2:])
+        assert output.logits.shape == logits_shape(name, image)
         assert all(torch.isfinite(tensor).all() for tensor in tensors_of(output))
 
 
@@ -109,10 +122,10 @@ def test_bfloat16_autocast_trains(module: nn.Module) -> None:
     assert all(part.grad.isfinite().all() for part in module.parameters() if part.grad is not None)
 
 
-def test_odd_sizes_keep_their_shape(module: nn.Module) -> None:
+def test_odd_sizes_keep_their_shape(module: nn.Module, name: str) -> None:
     image = image_for(module, batch=1, sizes=ODD_SPACE)
     with torch.inference_mode():
-        assert module(image).logits.shape == (1, REGIONS, *image.shape[2:])
+        assert module(image).logits.shape == logits_shape(name, image)
 
 
 def test_all_present_is_the_same_as_saying_nothing(module: nn.Module) -> None:
