@@ -21,22 +21,22 @@ name = "real_scans"
 modalities = ["flair", "t1"]
 [network]
 name = "synapse_net"
-options = { widths = [16, 24, 32, 48, 64], token_channels = 64, token_grid = 8, dropout = 0.0, drop_path = 0.0 }
+options = { widths = [12, 16, 24, 32, 48], token_channels = 48, heads = 4, token_grid = 7, dropout = 0.0, drop_path = 0.0 }
 [loss]
 name = "synapse_net_binary"
 [sampling]
-size = [128, 128]
+size = [112, 112]
 [augmentation]
 name = "synapse_net"
 options = { affine = 0.0, elastic = 0.0, gamma = 0.0, noise = 0.0, intensity = 0.0, holes = 0.0 }
 [training]
-steps = 420
+steps = 400
 batch = 8
 learning_rate = 3e-3
 final_learning_rate = 1e-5
 warm_up = 0.05
 [validation]
-every = 4
+every = 2
 """
 
 
