@@ -20,10 +20,10 @@ TINY: dict[str, dict[str, Any]] = {
     "hetero_med_seg": {"width": 16, "head_channels": 8, "state_size": 8, "skip_heads": (8, 8, 8)},
     "mednext": {"width": 4},
     "res_unet": {"widths": (4, 4, 8, 8, 8)},
-    "saca_swin": {"width": 6, "heads": (1, 1, 2, 2)},
-    "saca_swin_classifier": {"width": 6, "heads": (1, 1, 2, 2)},
+    "saca_swin": {"width": 3, "heads": (1, 1, 2, 2), "window": 3},
+    "saca_swin_classifier": {"width": 3, "heads": (1, 1, 2, 2), "window": 3},
     "sg_net": {"widths": (8, 16, 16, 16)},
-    "swin_unetr": {"width": 6, "heads": (1, 1, 2, 2)},
+    "swin_unetr": {"width": 3, "heads": (1, 1, 2, 2), "window": 3},
     "synapse_net": {"widths": (32, 32, 32, 32, 32), "token_channels": 16, "heads": 4, "token_grid": 3},
     "unet": {"widths": (4, 8, 8, 8, 8)},
 }

@@ -1,12 +1,14 @@
 """Self-attention inside windows."""
 
+import math
 from typing import Literal, TypeAlias
 
-import torch.nn.functional as F  # noqa: N812 - torch's own convention
+import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lesionlab.blocks.biased_attention import biased_attention
 from lesionlab.blocks.relative_bias import RelativeBias
 from lesionlab.blocks.windows import Windows
 
@@ -35,18 +37,36 @@ class WindowAttention(nn.Module):
     ) -> Float[Tensor, "batch *grid channel"]:
         """Return what each token gathered, on the same grid."""
         cut = windows.split(tokens)
-        # Windows join the heads' axis, so that one mask serves the whole batch without a copy.
         query, key, value = rearrange(
-            self.qkv(cut), "b window token (three head c) -> three b (window head) token c", three=3, head=self.heads
+            self.qkv(cut), "b window token (three head c) -> three b window head token c", three=3, head=self.heads
         )
-        gathered = F.scaled_dot_product_attention(query, key, value, attn_mask=self._bias(windows, cut.shape[1]))
-        gathered = rearrange(gathered, "b (window head) token c -> b window token (head c)", head=self.heads)
-        return windows.merge(self.out(gathered))
+        bias = self._bias(windows)
+        if windows.masks is None:
+            gathered = _attend(query, key, value, bias=bias)
+        else:
+            # Windows of one kind share bias and mask, so that no array holds both for every window.
+            parts = [
+                _attend(query[:, at], key[:, at], value[:, at], bias=mask[None] if bias is None else bias + mask)
+                for at, mask in zip(map(list, windows.members), windows.masks, strict=True)
+            ]
+            gathered = torch.cat(parts, dim=1)[:, windows.places]
+        return windows.merge(self.out(rearrange(gathered, "b window head token c -> b window token (head c)")))
 
-    def _bias(self, windows: Windows, count: int) -> Float[Tensor, "1 windows_heads token token"] | None:
-        parts: list[Tensor] = []
-        if windows.mask is not None:
-            parts.append(windows.mask[:, None].expand(-1, self.heads, -1, -1))
-        if self.relative_bias is not None:
-            parts.append(self.relative_bias(windows.window)[None].expand(count, -1, -1, -1))
-        return sum(parts[1:], parts[0]).flatten(0, 1)[None] if parts else None
+    def _bias(self, windows: Windows) -> Float[Tensor, "head token token"] | None:
+        if self.relative_bias is None:
+            return None
+        if windows.rule == "monai":
+            return self.relative_bias.of_first_tokens(math.prod(windows.window))
+        bias: Tensor = self.relative_bias(windows.window)
+        return bias
+
+
+def _attend(
+    query: Float[Tensor, "batch window head token channel"],
+    key: Float[Tensor, "batch window head token channel"],
+    value: Float[Tensor, "batch window head token channel"],
+    *,
+    bias: Float[Tensor, "_ token token"] | None,
+) -> Float[Tensor, "batch window head token channel"]:
+    flat = (part.flatten(0, 1) for part in (query, key, value))
+    return biased_attention(*flat, bias=bias).reshape(query.shape)

@@ -1,15 +1,17 @@
 """Cut a grid of tokens into windows, and say which tokens of a window may see each other."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, product
 from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from einops import rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-WindowRule: TypeAlias = Literal["reference", "correct"]
+WindowRule: TypeAlias = Literal["reference", "monai", "correct"]
 
 _AXES = {2: ("yx", "ij"), 3: ("zyx", "kij")}
 _WHOLE = {2: "batch (y i) (x j) channel", 3: "batch (z k) (y i) (x j) channel"}
@@ -24,20 +26,28 @@ class Windows:
         grid: Tokens along each axis.
         window: Tokens of one window along each axis; never more than the grid has.
         shift: By how many tokens the grid is rolled before it is cut.
-        is_padded_first: Whether padding (to whole windows, at the far end of each axis) comes before rolling.
-        mask: Added to the attention logits of each window, 0 or negative; None where nothing is blocked.
+        rule: As in `cut_windows`.
+        masks: Added to the attention logits of each kind of window, 0 or negative; None where nothing is blocked.
+        members: Which windows, in row-major order, are of each kind; windows of one kind share a mask.
     """
 
     grid: tuple[int, ...]
     window: tuple[int, ...]
     shift: tuple[int, ...]
-    is_padded_first: bool
-    mask: Float[Tensor, "windows token token"] | None
+    rule: WindowRule
+    masks: Float[Tensor, "kind token token"] | None
+    members: tuple[tuple[int, ...], ...]
+
+    @property
+    def places(self) -> list[int]:
+        """Where each window stands among all when they are listed kind by kind."""
+        order = list(chain(*self.members))
+        return sorted(range(len(order)), key=order.__getitem__)
 
     def split(self, tokens: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch windows token channel"]:
         """Cut tokens into windows, in row-major order of windows and within them."""
         back = tuple(-step for step in self.shift)
-        tokens = _rolled(self._padded(tokens), back) if self.is_padded_first else self._padded(_rolled(tokens, back))
+        tokens = _rolled(self._padded(tokens), back) if self._is_padded_first else self._padded(_rolled(tokens, back))
         rank = len(self.grid)
         return rearrange(tokens, f"{_WHOLE[rank]} -> {_CUT[rank]}", **_lengths(self.grid, self.window))
 
@@ -45,9 +55,14 @@ class Windows:
         """Undo `split`."""
         rank = len(self.grid)
         tokens = rearrange(cut, f"{_CUT[rank]} -> {_WHOLE[rank]}", **_lengths(self.grid, self.window))
-        if self.is_padded_first:
+        if self._is_padded_first:
             return self._cropped(_rolled(tokens, self.shift))
         return _rolled(self._cropped(tokens), self.shift)
+
+    @property
+    def _is_padded_first(self) -> bool:
+        """Whether padding (to whole windows, at the far end of each axis) comes before rolling."""
+        return self.rule != "reference"
 
     def _padded(self, tokens: Tensor) -> Tensor:
         padding = [0, 0]
@@ -71,45 +86,53 @@ def cut_windows(
         window: Side of a window in tokens; an axis shorter than that has one window of its own length.
         is_shifted: Whether the grid is rolled by half a window first.
         rule: "correct": pad, roll, and block padding and tokens that only the roll made neighbours; no roll along
-            an axis that one window covers. "reference": roll, pad, see the padding, and block by bands drawn on
-            the unpadded grid, as SYNAPSE-Net was published.
-        device: Where the mask is needed.
+            an axis that one window covers. "monai": so too, but padding is seen. "reference": roll, pad, see the
+            padding, and block by bands drawn on the unpadded grid, as SYNAPSE-Net was published.
+        device: Where the masks are needed.
     """
     side = tuple(min(window, size) for size in grid)
     shift = tuple(length // 2 if is_shifted else 0 for length in side)
-    if rule == "correct":
+    if rule != "reference":
         shift = tuple(step if size > length else 0 for step, size, length in zip(shift, grid, side, strict=True))
     has_padding = any(size % length for size, length in zip(grid, side, strict=True))
-    has_mask = is_shifted if rule == "reference" else any(shift) or has_padding
-    mask = _mask(grid, side=side, shift=shift, rule=rule, device=device) if has_mask else None
-    return Windows(grid=grid, window=side, shift=shift, is_padded_first=rule == "correct", mask=mask)
+    has_masks = is_shifted if rule == "reference" else any(shift) or (rule == "correct" and has_padding)
+    axes = [_labels(*axis, rule=rule) for axis in zip(grid, side, shift, strict=True)]
+    kinds = _kinds(axes)
+    masks = _masks(list(kinds), rule=rule, device=device) if has_masks else None
+    return Windows(grid=grid, window=side, shift=shift, rule=rule, masks=masks, members=tuple(kinds.values()))
 
 
-def _mask(
-    grid: tuple[int, ...], *, side: tuple[int, ...], shift: tuple[int, ...], rule: WindowRule, device: torch.device
-) -> Float[Tensor, "windows token token"]:
+def _labels(size: int, length: int, step: int, *, rule: WindowRule) -> list[tuple[int, ...]]:
+    """Label the tokens of each window along one axis: up to three bands, -1 for padding that differs from all bands."""
+    padded = size + -size % length
+    end = size if rule == "reference" else padded
+    bands = [(place >= end - length) + (place >= end - step) if step else 0 for place in range(padded)]
+    if rule != "monai":
+        roll = 0 if rule == "reference" else step
+        bands = [-1 if (place + roll) % padded >= size else band for place, band in enumerate(bands)]
+    return [tuple(bands[start : start + length]) for start in range(0, padded, length)]
+
+
+def _kinds(axes: list[list[tuple[int, ...]]]) -> dict[tuple[tuple[int, ...], ...], tuple[int, ...]]:
+    """Group windows whose labels agree along every axis."""
+    kinds: dict[tuple[tuple[int, ...], ...], tuple[int, ...]] = {}
+    for index, labels in enumerate(product(*axes)):
+        kinds[labels] = (*kinds.get(labels, ()), index)
+    return kinds
+
+
+def _masks(
+    kinds: Sequence[tuple[tuple[int, ...], ...]], *, rule: WindowRule, device: torch.device
+) -> Float[Tensor, "kind token token"]:
     """Block pairs of one window that carry different labels, by the number that the rule's source adds."""
-    labels = _labels(grid, side=side, shift=shift, rule=rule, device=device)
-    rank = len(grid)
-    cut = rearrange(labels[None, ..., None], f"{_WHOLE[rank]} -> {_CUT[rank]}", **_lengths(grid, side))[0, ..., 0]
-    blocked = cut[:, :, None] != cut[:, None, :]
-    return torch.zeros(blocked.shape, device=device).masked_fill(blocked, -100.0 if rule == "reference" else -torch.inf)
-
-
-def _labels(
-    grid: tuple[int, ...], *, side: tuple[int, ...], shift: tuple[int, ...], rule: WindowRule, device: torch.device
-) -> Int[Tensor, "*padded"]:
-    """Number the regions of the rolled and padded grid: up to three bands along each axis, and the padding."""
-    labels = torch.zeros((), dtype=torch.int64, device=device)
-    is_padding = torch.zeros((), dtype=torch.bool, device=device)
-    for size, length, step in zip(grid, side, shift, strict=True):
-        padded = size + -size % length
-        place = torch.arange(padded, device=device)
-        end, source = (size, place) if rule == "reference" else (padded, (place + step) % padded)
-        band = (place >= end - length).long() + (place >= end - step).long()
-        labels = labels[..., None] * 3 + band
-        is_padding = is_padding[..., None] | (source >= size)
-    return labels.masked_fill(is_padding, 0 if rule == "reference" else -1)
+    hidden = 0 if rule == "reference" else -1
+    together = [
+        [hidden if -1 in token else sum(band * 3**axis for axis, band in enumerate(token)) for token in product(*kind)]
+        for kind in kinds
+    ]
+    labels = torch.tensor(together, device=device)
+    blocked = labels[:, :, None] != labels[:, None, :]
+    return torch.zeros(blocked.shape, device=device).masked_fill(blocked, -torch.inf if rule == "correct" else -100.0)
 
 
 def _rolled(tokens: Tensor, steps: tuple[int, ...]) -> Tensor:
