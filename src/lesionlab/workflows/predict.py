@@ -1,20 +1,19 @@
 """Write masks of scans on their own grids."""
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 import lesionlab.networks  # noqa: F401  # registers what a plan may name
 from lesionlab.core.case import Case, Split
 from lesionlab.core.errors import LayoutError, LesionlabError, OptionError
 from lesionlab.core.progress import track
 from lesionlab.core.recipe import Inference
-from lesionlab.core.storage import write_text_atomically
+from lesionlab.core.storage import write_bytes_atomically
 from lesionlab.engine.checkpoint import Checkpoint, open_checkpoint
 from lesionlab.engine.content_key import content_key
 from lesionlab.engine.images import write_image
@@ -36,6 +35,16 @@ class Predicted:
 
     files: tuple[Path, ...]
     failures: dict[str, str]
+
+
+class _Finished(BaseModel):
+    """What predictions.json says about a case: its files, and the key of all that went into them."""
+
+    key: str
+    files: tuple[str, ...]
+
+
+_MANIFEST = TypeAdapter(dict[str, _Finished])
 
 
 def predict(
@@ -81,10 +90,10 @@ def predict(
                 failures[case.id] = str(error)
                 logger.error("case %s: %s", case.id, error)
                 continue
-            manifest[case.id] = {"key": key, "files": [file.name for file in files]}
-            write_text_atomically(out / "predictions.json", json.dumps(manifest, indent=1))
+            manifest[case.id] = _Finished(key=key, files=tuple(file.name for file in files))
+            write_bytes_atomically(out / "predictions.json", _MANIFEST.dump_json(manifest, indent=1))
     finished = [manifest[case.id] for case in cases if case.id not in failures]
-    written = [out / name for entry in finished for name in entry["files"]]
+    written = [out / name for entry in finished for name in entry.files]
     return Predicted(files=tuple(written), failures=failures)
 
 
@@ -137,14 +146,16 @@ def _state_of(checkpoint: Checkpoint, settings: list[Any]) -> list[Any]:
         *settings, checkpoint.postprocessing.model_dump(), checkpoint.plan.model_dump(mode="json")])]  # fmt: skip
 
 
-def _read_manifest(out: Path) -> dict[str, Any]:
+def _read_manifest(out: Path) -> dict[str, _Finished]:
     path = out / "predictions.json"
+    if not path.exists():
+        return {}
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
-    except (json.JSONDecodeError, ValueError):
+        return _MANIFEST.validate_json(path.read_bytes())
+    except ValidationError:
         logger.warning("%s is damaged; all cases are predicted again", path)
         return {}
 
 
-def _is_done(entry: dict[str, Any] | None, *, key: str, out: Path) -> bool:
-    return entry is not None and entry["key"] == key and all((out / name).exists() for name in entry["files"])
+def _is_done(entry: _Finished | None, *, key: str, out: Path) -> bool:
+    return entry is not None and entry.key == key and all((out / name).exists() for name in entry.files)

@@ -1,0 +1,107 @@
+"""Tuning chooses on validation cases alone, keeps the choice in the checkpoint, and predict uses it."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from tiny_training import save
+
+from lesionlab.core.errors import GridError, LabelError, LayoutError, OptionError
+from lesionlab.engine.checkpoint import open_checkpoint
+from lesionlab.workflows.predict import predict
+from lesionlab.workflows.train import Trained
+from lesionlab.workflows.tune import tune
+
+THRESHOLDS = (0.2, 0.3, 0.35, 0.4, 0.45, 0.5)
+SIZES = (0.0, 10.0, 60.0)
+
+
+@pytest.fixture
+def checkpoint(trained: Trained, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained.folder / "best", tmp_path / "best"))
+
+
+@pytest.fixture
+def data(cohort: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(cohort, tmp_path / "data"))
+
+
+def folder_of(data: Path, case: str) -> Path:
+    (found,) = data.glob(f"*/{case.replace('_', '/')}")
+    return found
+
+
+def dice(predicted: np.ndarray, reference: np.ndarray) -> float:
+    total = int(predicted.sum() + reference.sum())
+    return 2 * int((predicted & reference).sum()) / total if total else 1.0
+
+
+def test_the_best_of_the_table_is_kept_and_predict_reaches_it(checkpoint: Path, data: Path, tmp_path: Path):
+    tuned = tune(checkpoint, f"wmh2017:{data}", thresholds=THRESHOLDS, smallest_lesions_mm3=SIZES)
+    assert open_checkpoint(checkpoint).postprocessing == tuned.postprocessing
+    assert tuned.postprocessing.chosen_by == "highest mean dice of 1 validation cases"
+    assert all(file.exists() for file in tuned.files)
+    with (checkpoint / "tuning.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(THRESHOLDS) * len(SIZES)
+    best = max(rows, key=lambda row: float(row["mean_dice"]))  # the first of equals
+    chosen = tuned.postprocessing
+    assert (float(best["threshold"]), float(best["smallest_lesion_mm3"])) == (
+        chosen.threshold,
+        chosen.smallest_lesion_mm3,
+    )
+    assert float(best["mean_dice"]) == pytest.approx(tuned.score, abs=1e-6)
+    predict(checkpoint, f"wmh2017:{data}", tmp_path / "out")
+    (case,) = open_checkpoint(checkpoint).plan.validation_cases
+    predicted = np.asarray(nibabel.load(tmp_path / "out" / f"{case}_mask.nii.gz").dataobj) > 0
+    reference = np.asarray(nibabel.load(folder_of(data, case) / "wmh.nii.gz").dataobj) == 1
+    assert dice(predicted, reference) == pytest.approx(tuned.score)
+
+
+def test_no_other_case_is_looked_at(checkpoint: Path, data: Path):
+    expected = tune(checkpoint, f"wmh2017:{data}", thresholds=THRESHOLDS, smallest_lesions_mm3=SIZES)
+    chosen = {folder_of(data, case) for case in open_checkpoint(checkpoint).plan.validation_cases}
+    others = [path for path in data.rglob("*.nii.gz") if not chosen & set(path.parents)]
+    assert len(others) == 4 * 3
+    for path in others:
+        path.write_bytes(b"not to be read")
+    assert tune(checkpoint, f"wmh2017:{data}", thresholds=THRESHOLDS, smallest_lesions_mm3=SIZES) == expected
+
+
+def test_other_pathology_does_not_count(checkpoint: Path, data: Path):
+    """Where the reference says 2 a prediction is neither right nor wrong."""
+    (case,) = open_checkpoint(checkpoint).plan.validation_cases
+    path = folder_of(data, case) / "wmh.nii.gz"
+    label = np.asarray(nibabel.load(path).dataobj).astype(np.uint8)
+    save(path, np.where(label == 1, label, 2).astype(np.uint8))
+    tuned = tune(checkpoint, f"wmh2017:{data}", thresholds=(0.01,), smallest_lesions_mm3=(0.0,))
+    assert tuned.score > 0.9
+
+
+def test_a_metric_that_is_no_fraction_is_refused(checkpoint: Path, data: Path):
+    before = (checkpoint / "postprocessing.json").read_bytes()
+    with pytest.raises(OptionError, match="a fraction"):
+        tune(checkpoint, f"wmh2017:{data}", score="hd95_wmh")
+    assert (checkpoint / "postprocessing.json").read_bytes() == before
+
+
+def test_data_without_the_validation_cases_are_refused(checkpoint: Path, data: Path):
+    (case,) = open_checkpoint(checkpoint).plan.validation_cases
+    shutil.rmtree(folder_of(data, case))
+    with pytest.raises(LayoutError, match=f"validation cases \\({case}"):
+        tune(checkpoint, f"wmh2017:{data}")
+
+
+def test_a_mask_that_does_not_belong_to_the_scan_is_refused(checkpoint: Path, data: Path):
+    (case,) = open_checkpoint(checkpoint).plan.validation_cases
+    path = folder_of(data, case) / "wmh.nii.gz"
+    label = np.asarray(nibabel.load(path).dataobj)
+    save(path, label * 7)
+    with pytest.raises(LabelError, match="7"):
+        tune(checkpoint, f"wmh2017:{data}")
+    save(path, label, np.diag([1.0, 1.0, 3.0, 1.0]))
+    with pytest.raises(GridError, match="wmh"):
+        tune(checkpoint, f"wmh2017:{data}")
