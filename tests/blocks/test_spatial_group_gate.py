@@ -34,8 +34,14 @@ def test_constant_features_leave_the_gate_open() -> None:
     assert torch.equal(gate, torch.ones(1, 2, 3, 3))
 
 
-def test_sixteen_bits_change_no_gate() -> None:
-    gate, features = SpatialGroupGate(2, hardness="hard"), torch.randn(1, 4, 8, 8)
+def test_mixed_precision_changes_no_gate() -> None:
+    gate, features = SpatialGroupGate(2, hardness="soft"), torch.randn(1, 4, 8, 8)
+    exact = gate.gate_of(features)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(gate.gate_of(features), gate.gate_of(features.clone()))
+        assert torch.equal(gate.gate_of(features), exact)
         assert gate(features.bfloat16())[0].dtype == torch.bfloat16
+
+
+def test_shapes_alone_can_be_computed() -> None:
+    with torch.device("meta"):
+        assert SpatialGroupGate(2, hardness="hard")(torch.zeros(1, 4, 8, 8))[1].shape == (1, 2, 8, 8)

@@ -41,12 +41,12 @@ class SpatialGroupGate(nn.Module):
 
     def gate_of(self, features: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch group *space"]:
         """Return the gates in float32, since sums over a whole image lose too much in 16 bits."""
-        with torch.autocast(features.device.type, enabled=False):
-            cut = rearrange(features.float(), "b (group channel) ... -> b group channel (...)", group=self.groups)
-            likeness = torch.einsum("bgcv,bgc->bgv", cut, cut.mean(dim=3))
-            centred = likeness - likeness.mean(dim=2, keepdim=True)
-            spread = centred.square().mean(dim=2, keepdim=True).add(1e-12).sqrt()
-            gate = torch.sigmoid(centred / spread * self.scale[:, None] + self.shift[:, None])
+        cut = rearrange(features.float(), "b (group channel) ... -> b group channel (...)", group=self.groups)
+        # No matrix product, which autocast would compute in 16 bits.
+        likeness = (cut * cut.mean(dim=3, keepdim=True)).sum(dim=2)
+        centred = likeness - likeness.mean(dim=2, keepdim=True)
+        spread = centred.square().mean(dim=2, keepdim=True).add(1e-12).sqrt()
+        gate = torch.sigmoid(centred / spread * self.scale[:, None] + self.shift[:, None])
         gate = gate.reshape(features.shape[0], self.groups, *features.shape[2:])
         if self.hardness == "soft":
             return gate
