@@ -15,10 +15,10 @@ from lesionlab.core.errors import CheckpointError, OptionError
 from lesionlab.core.network import network as networks
 
 LEAST_LOADED = 0.9
-"""Part of a network's weights below which an import is refused."""
+"""Part of a network's weights, or of its encoder's where that is useful alone, below which an import is refused."""
 
 _NESTED = ("state_dict", "model_state_dict", "model")
-_WRAPPERS = ("module.", "_orig_mod.")
+_WRAPPERS = ("module.", "_orig_mod.", "backbone.")
 _log = logging.getLogger(__name__)
 
 
@@ -50,7 +50,14 @@ class Coverage:
     @property
     def fraction(self) -> float:
         """Part of the network's tensors that are loaded, 0 to 1."""
-        return len(self.loaded) / max(1, len(self.loaded) + len(self.missing) + len(self.mismatched))
+        return self.fraction_of("")
+
+    def fraction_of(self, prefix: str) -> float:
+        """Return the part of the network's tensors under a prefix that are loaded, 0 to 1."""
+        loaded, others = (
+            sum(name.startswith(prefix) for name in names) for names in (self.loaded, self.missing + self.mismatched)
+        )
+        return loaded / max(1, loaded + others)
 
     def __str__(self) -> str:
         """Return one line with the four counts and the first name of each kind that did not load."""
@@ -76,7 +83,7 @@ class Imported:
     options: dict[str, Any]
 
 
-def import_weights(file_or_state_dict: Path | Mapping[str, Tensor], *, network: str, **options: Any) -> nn.Module:
+def import_weights(file_or_state_dict: Path | Mapping[str, Any], *, network: str, **options: Any) -> nn.Module:
     """Build the network that published weights fit, and load them.
 
     The configuration is read off the weights' shapes; the arithmetic is the published one unless `options` says
@@ -85,7 +92,7 @@ def import_weights(file_or_state_dict: Path | Mapping[str, Tensor], *, network: 
     Args:
         file_or_state_dict: A .safetensors file, a .pt or .pth file that holds tensors and plain data only, or what
             such a file holds. The weights may lie under "state_dict", "model_state_dict" or "model", and their names
-            may start with "module.".
+            may start with "module." or "backbone.".
         network: The registered name of the network.
         options: Options of the network that override what its weights tell.
 
@@ -93,7 +100,8 @@ def import_weights(file_or_state_dict: Path | Mapping[str, Tensor], *, network: 
         The network in evaluation mode, on the CPU.
 
     Raises:
-        CheckpointError: The file is unreadable, holds code, or fills less than 90 % of the network's weights.
+        CheckpointError: The file is unreadable, holds code, or fills less than 90 % of the network's weights (for a
+            network with an `encoder_prefix`: of the weights under it).
         NameUnknownError: No network has this name.
         OptionError: The network takes no such option, or nobody published weights for it.
     """
@@ -101,7 +109,7 @@ def import_weights(file_or_state_dict: Path | Mapping[str, Tensor], *, network: 
 
 
 def import_published(
-    file_or_state_dict: Path | Mapping[str, Tensor],
+    file_or_state_dict: Path | Mapping[str, Any],
     network: str,
     *,
     defaults: Mapping[str, Any],
@@ -125,13 +133,15 @@ def import_published(
     module = networks.build(network, **chosen)
     coverage = coverage_of(module, weights)
     _log.info("weights of %s: %s", network, coverage)
-    if coverage.fraction < LEAST_LOADED:
+    if coverage.fraction_of(getattr(module, "encoder_prefix", "")) < LEAST_LOADED:
         raise CheckpointError(
-            f"weights that fill at least {LEAST_LOADED:.0%} of {network}",
+            f"weights that fill at least {LEAST_LOADED:.0%} of {network}, or of its encoder if that is useful alone",
             found=str(coverage),
             where=where,
             next_step="check that file, network and options belong together",
         )
+    if coverage.fraction < LEAST_LOADED:
+        _log.warning("only the encoder of %s was found; the rest starts at random and must be trained", network)
     module.load_state_dict({name: weights[name] for name in coverage.loaded}, strict=False)
     return Imported(module=module.eval(), coverage=coverage, options=chosen)
 
