@@ -194,10 +194,20 @@ def list_names(kind: Positional[Literal["networks", "losses", "layouts", "metric
     Args:
         kind: Of what.
     """
-    from lesionlab.workflows.listing import list_registered
+    from rich.console import Console
+    from rich.table import Table
 
-    for name, description in list_registered(kind):
-        print(f"{name:<24} {description}")
+    from lesionlab.workflows.listing import list_networks, list_registered
+
+    if kind == "networks":
+        table = Table("name", "axes", "parameters", "source", caption="parameters for two modalities and one region")
+        for facts in list_networks():
+            table.add_row(facts.name, f"{facts.axes}-D", f"{facts.parameters:,}", facts.source)
+    else:
+        table = Table("name", "what")
+        for name, description in list_registered(kind):
+            table.add_row(name, description)
+    Console().print(table)
     return 0
 
 

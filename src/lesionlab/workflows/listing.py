@@ -2,7 +2,8 @@
 
 import importlib
 import inspect
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 from lesionlab.core.recipe import read_recipe, recipe_names
 from lesionlab.core.registry import Registry
@@ -15,6 +16,50 @@ _HOMES = {
     "protocols": ("lesionlab.protocols", "lesionlab.core.protocol", "protocol"),
 }
 """Kind -> the package that registers its members, the home of the registry and its name there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkFacts:
+    """What a reader wants to know of a network before choosing it.
+
+    Attributes:
+        name: As registered.
+        axes: 2 for axial slices, 3 for volumes.
+        parameters: With its default options, for two modalities and one region.
+        source: Paper and code, as its docstring has them.
+    """
+
+    name: str
+    axes: int
+    parameters: int
+    source: str
+
+
+def list_networks() -> list[NetworkFacts]:
+    """Return the facts of every registered network, in alphabetical order; none is given memory for its weights."""
+    import torch
+
+    import lesionlab.networks  # noqa: F401  # registers them
+    from lesionlab.core.network import Network, network
+
+    facts = []
+    for name in network:
+        with torch.device("meta"):
+            module = network.build(name, modalities=2, regions=1)
+        facts.append(
+            NetworkFacts(
+                name=name,
+                axes=cast(Network, module).spatial_dims,
+                parameters=sum(part.numel() for part in module.parameters()),
+                source=_source(inspect.getdoc(type(module)) or ""),
+            )
+        )
+    return facts
+
+
+def _source(docstring: str) -> str:
+    _, marked, after = docstring.partition("Source: ")
+    return " ".join(after.partition("\n\n")[0].partition("Differs:")[0].split()) if marked else ""
 
 
 def list_registered(kind: str) -> list[tuple[str, str]]:
