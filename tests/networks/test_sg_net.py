@@ -101,3 +101,14 @@ def test_wrong_images_are_refused(shape: tuple[int, ...]) -> None:
 def test_groups_must_divide_the_widths(groups: int) -> None:
     with pytest.raises(OptionError, match="groups"):
         SGNet(modalities=1, regions=1, groups=groups)
+
+
+@pytest.mark.parametrize("gate", ["none", "soft", "hard"])
+def test_the_share_of_open_gates_is_told(gate: str) -> None:
+    module = SGNet(modalities=2, regions=1, gate=gate, widths=(8, 8, 8, 8)).eval()
+    with torch.inference_mode():
+        told = module.diagnose(torch.randn(1, 2, 16, 16, 16))
+    if gate == "none":
+        assert told == {}
+    else:
+        assert 0 <= told["open_gates"] <= 1

@@ -43,4 +43,13 @@ class Network(typing.Protocol):
         ...
 
 
+@typing.runtime_checkable
+class Diagnosed(typing.Protocol):
+    """A network that can say in numbers what goes on inside it; training records them with every validation."""
+
+    def diagnose(self, image: Float[Tensor, "batch modality *space"]) -> dict[str, float]:
+        """Return numbers by name for one batch, in evaluation mode."""
+        ...
+
+
 network: Registry[torch.nn.Module] = Registry("network")

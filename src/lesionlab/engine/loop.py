@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lesionlab.core.loss import loss
+from lesionlab.core.network import Diagnosed
 from lesionlab.core.plan import Plan
 from lesionlab.core.progress import Tracker
 from lesionlab.engine.checkpoint import build_planned_network, save_checkpoint
@@ -73,7 +74,7 @@ class Loop:
                 tracker.advance(f"loss {value:.3f}, best Dice {max(0.0, self.progress.best_dice):.3f}")
                 if self.progress.step % self.plan.validate_every == 0 or self.progress.step == self.plan.total_steps:
                     speed = (self.progress.step - first) / (time.monotonic() - started)
-                    self._validate_and_save(recorder, steps_per_second=speed)
+                    self._validate_and_save(recorder, steps_per_second=speed, image=batch.image)
                     started, first = time.monotonic(), self.progress.step
                 if self.progress.is_finished:
                     break
@@ -139,7 +140,7 @@ class Loop:
         for group in self._optimiser.param_groups:
             group["lr"] = rate
 
-    def _validate_and_save(self, recorder: Recorder, *, steps_per_second: float) -> None:
+    def _validate_and_save(self, recorder: Recorder, *, steps_per_second: float, image: Tensor) -> None:
         self._network.eval()
         dice = mean_dice(self._network, self._validation, self.plan)
         is_best = dice > self.progress.best_dice
@@ -160,12 +161,19 @@ class Loop:
             "learning_rate": float(self._optimiser.param_groups[0]["lr"]),
             "steps_per_second": steps_per_second,
             "skipped_steps": float(self.progress.skipped),
+            **self._diagnose(image),
         }
         recorder.write(step, numbers)
         logger.info("step %d: loss %.4f, validation Dice %.4f", step, numbers.get("loss", math.nan), dice)
         if is_best:
             self._save("best")
         self._save("last")
+
+    def _diagnose(self, image: Tensor) -> dict[str, float]:
+        """Return what the network says about itself on the last batch."""
+        module = self._network.module
+        with torch.inference_mode():
+            return module.diagnose(image) if isinstance(module, Diagnosed) else {}
 
     def _save(self, name: str) -> None:
         is_last = name == "last"

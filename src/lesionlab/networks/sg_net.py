@@ -111,6 +111,11 @@ class SGNet(nn.Module):
         _, skips = self._encoded(image, present)
         return tuple(gate(skip)[1] for gate, skip in zip(self.gates, skips, strict=True))
 
+    def diagnose(self, image: Float[Tensor, "batch modality x y z"]) -> dict[str, float]:
+        """Return the share of gates that are open, over all skip connections; nothing without gates."""
+        maps = self.gate_maps(image)
+        return {"open_gates": float(torch.cat([gates.flatten() for gates in maps]).mean())} if maps else {}
+
     def _encoded(self, image: Tensor, present: Tensor | None) -> tuple[Tensor, list[Tensor]]:
         """Return the deepest features and the skip connections, coarsest first."""
         features = fit_image(image, present, modalities=self.modalities, strides=(STRIDE,) * 3)
