@@ -124,7 +124,7 @@ def _kinds(axes: list[list[tuple[int, ...]]]) -> dict[tuple[tuple[int, ...], ...
 def _masks(
     kinds: Sequence[tuple[tuple[int, ...], ...]], *, rule: WindowRule, device: torch.device
 ) -> Float[Tensor, "kind token token"]:
-    """Block pairs of one window that carry different labels, by the number that the rule's source adds."""
+    """Block pairs of one window that carry different labels."""
     hidden = 0 if rule == "reference" else -1
     together = [
         [hidden if -1 in token else sum(band * 3**axis for axis, band in enumerate(token)) for token in product(*kind)]
@@ -132,7 +132,8 @@ def _masks(
     ]
     labels = torch.tensor(together, device=device)
     blocked = labels[:, :, None] != labels[:, None, :]
-    return torch.zeros(blocked.shape, device=device).masked_fill(blocked, -torch.inf if rule == "correct" else -100.0)
+    # MONAI too adds -100, but exp(-100) is a number so small that processors handle it ten times slower than 0.
+    return torch.zeros(blocked.shape, device=device).masked_fill(blocked, -100.0 if rule == "reference" else -torch.inf)
 
 
 def _rolled(tokens: Tensor, steps: tuple[int, ...]) -> Tensor:
