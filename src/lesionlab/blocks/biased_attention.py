@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-_CACHED = 2**19
-"""Attention logits that are held at once on the way back: two such arrays of float32 fit a core's cache."""
+_CACHED = 2**17
+"""Attention logits that are held at once on the way back: four such arrays of float32 fit a core's cache."""
 
 
 def biased_attention(
@@ -74,14 +74,32 @@ def _gradients(
     met = torch.cat([key.to(exact), one], dim=-1)
     wanted = torch.cat([gradient.to(exact), -mean], dim=-1)
     given = torch.cat([value.to(exact), one], dim=-1)
+    of_heads = [
+        _gradients_of_head(*(part[:, head] for part in (asked, met, wanted, given)), bias=bias[head])
+        for head in range(len(bias))
+    ]
+    of_query, of_key, of_value, of_bias = zip(*of_heads, strict=True)
+    return (
+        torch.stack(of_query, dim=1) * scale,
+        torch.stack(of_key, dim=1),
+        torch.stack(of_value, dim=1),
+        torch.stack(of_bias),
+    )
+
+
+def _gradients_of_head(
+    asked: Tensor, met: Tensor, wanted: Tensor, given: Tensor, *, bias: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     of_bias = torch.zeros_like(bias)
-    parts = []
     chunk = max(1, _CACHED // bias.numel())
-    for q, k, g, v in zip(*(torch.split(part, chunk) for part in (asked, met, wanted, given)), strict=True):
-        share = torch.matmul(q, k.mT).add_(bias).exp_()
-        of_value = torch.matmul(share.mT, g[..., :-1])
-        of_logits = torch.matmul(g, v.mT).mul_(share)
-        of_bias += of_logits.sum(0) if len(q) > 1 else of_logits[0]
-        parts.append((torch.matmul(of_logits, k[..., :-1]), torch.matmul(of_logits.mT, q[..., :-1]), of_value))
+    parts = []
+    for query, key, gradient, value in zip(
+        *(torch.split(part, chunk) for part in (asked, met, wanted, given)), strict=True
+    ):
+        share = torch.bmm(query, key.mT).add_(bias).exp_()
+        of_value = torch.bmm(share.mT, gradient[..., :-1])
+        of_logits = torch.bmm(gradient, value.mT).mul_(share)
+        of_bias += of_logits.sum(0) if len(query) > 1 else of_logits[0]
+        parts.append((torch.bmm(of_logits, key[..., :-1]), torch.bmm(of_logits.mT, query[..., :-1]), of_value))
     of_query, of_key, of_value = (torch.cat(part) for part in zip(*parts, strict=True))
-    return of_query * scale, of_key, of_value, of_bias
+    return of_query, of_key, of_value, of_bias

@@ -36,21 +36,22 @@ class WindowAttention(nn.Module):
         self, tokens: Float[Tensor, "batch *grid channel"], windows: Windows
     ) -> Float[Tensor, "batch *grid channel"]:
         """Return what each token gathered, on the same grid."""
-        cut = windows.split(tokens)
-        query, key, value = rearrange(
+        # Windows of one kind share bias and mask, so that no array holds both for every window.
+        cut = windows.split(tokens)[:, windows.order]
+        qkv = rearrange(
             self.qkv(cut), "b window token (three head c) -> three b window head token c", three=3, head=self.heads
         )
+        kinds = torch.split(qkv, [len(members) for members in windows.members], dim=2)
+        gathered = [_attend(*of_kind, bias=bias) for of_kind, bias in zip(kinds, self._biases(windows), strict=True)]
+        result = rearrange(torch.cat(gathered, dim=1), "b window head token c -> b window token (head c)")
+        return windows.merge(self.out(result)[:, windows.places])
+
+    def _biases(self, windows: Windows) -> list[Float[Tensor, "_ token token"] | None]:
+        """Return what to add to the logits of each kind of window."""
         bias = self._bias(windows)
         if windows.masks is None:
-            gathered = _attend(query, key, value, bias=bias)
-        else:
-            # Windows of one kind share bias and mask, so that no array holds both for every window.
-            parts = [
-                _attend(query[:, at], key[:, at], value[:, at], bias=mask[None] if bias is None else bias + mask)
-                for at, mask in zip(map(list, windows.members), windows.masks, strict=True)
-            ]
-            gathered = torch.cat(parts, dim=1)[:, windows.places]
-        return windows.merge(self.out(rearrange(gathered, "b window head token c -> b window token (head c)")))
+            return [bias] * len(windows.members)
+        return [mask[None] if bias is None else bias + mask for mask in windows.masks]
 
     def _bias(self, windows: Windows) -> Float[Tensor, "head token token"] | None:
         if self.relative_bias is None:

@@ -28,7 +28,8 @@ class Windows:
         shift: By how many tokens the grid is rolled before it is cut.
         rule: As in `cut_windows`.
         masks: Added to the attention logits of each kind of window, 0 or negative; None where nothing is blocked.
-        members: Which windows, in row-major order, are of each kind; windows of one kind share a mask.
+        members: Which windows, in row-major order, are of each kind; windows of one kind share a mask, and
+            without masks all are of one kind.
     """
 
     grid: tuple[int, ...]
@@ -39,10 +40,14 @@ class Windows:
     members: tuple[tuple[int, ...], ...]
 
     @property
+    def order(self) -> list[int]:
+        """The windows, listed kind by kind."""
+        return list(chain(*self.members))
+
+    @property
     def places(self) -> list[int]:
-        """Where each window stands among all when they are listed kind by kind."""
-        order = list(chain(*self.members))
-        return sorted(range(len(order)), key=order.__getitem__)
+        """Where each window stands in `order`."""
+        return [place for _, place in sorted(zip(self.order, range(len(self.order)), strict=True))]
 
     def split(self, tokens: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch windows token channel"]:
         """Cut tokens into windows, in row-major order of windows and within them."""
@@ -98,8 +103,9 @@ def cut_windows(
     has_masks = is_shifted if rule == "reference" else any(shift) or (rule == "correct" and has_padding)
     axes = [_labels(*axis, rule=rule) for axis in zip(grid, side, shift, strict=True)]
     kinds = _kinds(axes)
+    members = tuple(kinds.values()) if has_masks else (tuple(range(sum(map(len, kinds.values())))),)
     masks = _masks(list(kinds), rule=rule, device=device) if has_masks else None
-    return Windows(grid=grid, window=side, shift=shift, rule=rule, masks=masks, members=tuple(kinds.values()))
+    return Windows(grid=grid, window=side, shift=shift, rule=rule, masks=masks, members=members)
 
 
 def _labels(size: int, length: int, step: int, *, rule: WindowRule) -> list[tuple[int, ...]]:
