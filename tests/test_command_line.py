@@ -25,7 +25,7 @@ WORDS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "demo": (("out",), {"--patients", "--seed"}),
     "check": (("data",), set()),
     "list": (("kind",), set()),
-    "train": (("recipe", "data", "out"), {"--change", "--store", "--workers", "--stop-after"}),
+    "train": (("recipe", "data", "out"), {"--change", "--start-from", "--store", "--workers", "--stop-after"}),
     "tune": (("checkpoint", "data"), {"--score"}),
     "predict": (
         ("checkpoint", "data", "out"),

@@ -31,6 +31,7 @@ def check(data: Data, /) -> int:
         data: Layout and folder of the dataset.
     """
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from lesionlab.workflows.check import check as run
@@ -38,7 +39,7 @@ def check(data: Data, /) -> int:
     findings = run(data)
     table = Table("severity", "case", "file", "finding", title=f"{len(findings)} findings")
     for finding in findings:
-        table.add_row(finding.severity, finding.case, Path(finding.where).name, finding.message)
+        table.add_row(finding.severity, *map(escape, (finding.case, Path(finding.where).name, finding.message)))
     Console(soft_wrap=True).print(table if findings else "nothing remarkable")
     return 1 if any(finding.severity == "error" for finding in findings) else 0
 
@@ -50,6 +51,7 @@ def train(
     /,
     *,
     change: UseAppendAction[tuple[str, ...]] = (),
+    start_from: UseAppendAction[tuple[str, ...]] = (),
     store: Path | None = None,
     workers: int = 0,
     stop_after: int | None = None,
@@ -61,13 +63,24 @@ def train(
         data: Layout and folder of the dataset.
         out: Folder for checkpoints, metrics.jsonl and TensorBoard's files.
         change: Override of the recipe, such as training.steps=500; may be repeated.
+        start_from: KIND:FILE of weights to begin with as far as they fit, such as own:weights.safetensors,
+            published:best.pth or, for hetero_med_seg, vssd:FILE and biformer:FILE; may be repeated.
         store: Folder for prepared cases, to share them between trainings.
         workers: Processes that prepare samples.
         stop_after: Stop at this step; the same command without it goes on.
     """
     from lesionlab.workflows.train import train as run
 
-    trained = run(recipe, data, out, changes=change, store=store, workers=workers, stop_after=stop_after)
+    trained = run(
+        recipe,
+        data,
+        out,
+        changes=change,
+        start_from=start_from,
+        store=store,
+        workers=workers,
+        stop_after=stop_after,
+    )
     state = "finished" if trained.is_finished else "stopped, to be gone on with"
     print(f"{state} at step {trained.steps}; best validation Dice {max(0.0, trained.best_dice):.3f}")
     return _name_files(path for path in (out / "best", out / "last", out / "metrics.jsonl") if path.exists())
@@ -174,6 +187,7 @@ def import_weights(
         layout: Layout whose labels the weights outline (lesionlab list layouts).
     """
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from lesionlab.workflows.import_weights import import_checkpoint
@@ -183,7 +197,7 @@ def import_weights(
     table = Table("weights", "count", "first names", title=f"{coverage.fraction:.1%} of the network loaded")
     for kind in ("loaded", "missing", "unexpected", "mismatched"):
         names = getattr(coverage, kind)
-        table.add_row(kind, str(len(names)), ", ".join(names[:3]))
+        table.add_row(kind, str(len(names)), escape(", ".join(names[:3])))
     Console().print(table)
     return _name_files([imported.folder])
 
@@ -195,6 +209,7 @@ def list_names(kind: Positional[Literal["networks", "losses", "layouts", "metric
         kind: Of what.
     """
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from lesionlab.workflows.listing import list_networks, list_registered
@@ -202,11 +217,11 @@ def list_names(kind: Positional[Literal["networks", "losses", "layouts", "metric
     if kind == "networks":
         table = Table("name", "axes", "parameters", "source", caption="parameters for two modalities and one region")
         for facts in list_networks():
-            table.add_row(facts.name, f"{facts.axes}-D", f"{facts.parameters:,}", facts.source)
+            table.add_row(facts.name, f"{facts.axes}-D", f"{facts.parameters:,}", escape(facts.source))
     else:
         table = Table("name", "what")
         for name, description in list_registered(kind):
-            table.add_row(name, description)
+            table.add_row(name, escape(description))
     Console().print(table)
     return 0
 

@@ -50,6 +50,7 @@ class Plan(_Frozen):
         steps_per_epoch: Batches in one pass through the playlist.
         total_steps: Where training ends.
         validate_every: Steps between two validations.
+        started_from: "KIND:KEY" of the weights that it began with instead of random ones.
     """
 
     version: Literal[1] = PLAN_VERSION
@@ -63,6 +64,7 @@ class Plan(_Frozen):
     steps_per_epoch: int
     total_steps: int
     validate_every: int
+    started_from: tuple[str, ...] = ()
 
     @property
     def labels(self) -> Labels:

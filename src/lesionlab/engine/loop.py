@@ -22,6 +22,7 @@ from lesionlab.engine.precision import make_fabric
 from lesionlab.engine.recorder import Recorder
 from lesionlab.engine.sample import Sample
 from lesionlab.engine.schedule import learning_rate
+from lesionlab.engine.start_weights import start_from
 from lesionlab.engine.store import StoredCase
 from lesionlab.engine.training_samples import make_sampler
 from lesionlab.engine.training_state import Progress, load_training_state, training_tensors
@@ -57,6 +58,15 @@ class Loop:
         self.progress = load_training_state(
             folder / "last", self._network, fabric=self._fabric, optimiser=self._optimiser
         )
+
+    def start_from(self, sources: Sequence[str]) -> None:
+        """Put weights into the network of a training that has not begun.
+
+        Raises:
+            OptionError, CheckpointError: As `lesionlab.engine.start_weights.start_from`.
+        """
+        assert self.progress.step == 0, "the training has begun"
+        start_from(self._network.module, sources)
 
     def run(self, *, workers: int, stop_after: int) -> Progress:
         """Train from where the last checkpoint ended to step `stop_after`, or until patience runs out.

@@ -72,6 +72,7 @@ def resolve(
     layout: str,
     training: Sequence[StoredCase],
     validation: Sequence[StoredCase],
+    started_from: tuple[str, ...] = (),
 ) -> Plan:
     """Fill every default of a recipe for the data at hand.
 
@@ -92,6 +93,7 @@ def resolve(
         steps_per_epoch=steps_per_epoch,
         total_steps=total_steps,
         validate_every=min(total_steps, recipe.validation.every * steps_per_epoch),
+        started_from=started_from,
     )
 
 

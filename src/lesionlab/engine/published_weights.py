@@ -126,9 +126,11 @@ def import_published(
     Raises:
         CheckpointError, NameUnknownError, OptionError: As `import_weights`.
     """
-    where = file_or_state_dict if isinstance(file_or_state_dict, Path) else "the given weights"
-    found = _read(file_or_state_dict) if isinstance(file_or_state_dict, Path) else file_or_state_dict
-    inferred, weights = _reader(network).read_published(_flat(found, where))
+    if isinstance(file_or_state_dict, Path):
+        where, found = str(file_or_state_dict), read_weights(file_or_state_dict)
+    else:
+        where, found = "the given weights", _flat(file_or_state_dict, "the given weights")
+    inferred, weights = reader_of(network).read_published(found)
     chosen = {**defaults, **inferred, **options}
     module = networks.build(network, **chosen)
     coverage = coverage_of(module, weights)
@@ -161,7 +163,22 @@ def coverage_of(module: nn.Module, weights: Mapping[str, Tensor]) -> Coverage:
     )
 
 
-def _reader(name: str) -> ReadsPublished:
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """Return the tensors of a file by the names they have in it; never runs code that the file may hold.
+
+    Raises:
+        CheckpointError: The file is unreadable, holds code, or holds no tensors.
+    """
+    return _flat(_read(file), file)
+
+
+def reader_of(name: str) -> ReadsPublished:
+    """Return the class of a network whose published weights can be read.
+
+    Raises:
+        NameUnknownError: No network has this name.
+        OptionError: Nobody published weights for it.
+    """
     maker = networks.get(name)
     if isinstance(maker, ReadsPublished):
         return maker

@@ -18,7 +18,7 @@ from lesionlab.blocks.scsa import Scsa
 from lesionlab.blocks.state_space import StateSpaceBlock
 from lesionlab.core.errors import OptionError
 from lesionlab.core.network import Output, network
-from lesionlab.networks.hetero_med_seg_published import read_published
+from lesionlab.networks.hetero_med_seg_published import read_biformer, read_published, read_vssd
 
 STRIDE = 32
 """Pixels of the input per token of the deepest level."""
@@ -80,6 +80,10 @@ class HeteroMedSeg(nn.Module):
     """
 
     spatial_dims: ClassVar[Literal[2, 3]] = 2
+    starts: ClassVar[dict[str, Callable[[Mapping[str, Tensor]], dict[str, Tensor]]]] = {
+        "vssd": read_vssd,
+        "biformer": read_biformer,
+    }
 
     def __init__(
         self,

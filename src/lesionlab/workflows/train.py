@@ -17,6 +17,7 @@ from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.checkpoint import open_checkpoint, recover
 from lesionlab.engine.loop import Loop
 from lesionlab.engine.planning import complete, divide_cases, resolve
+from lesionlab.engine.start_weights import started_from
 from lesionlab.engine.store import store_cases
 from lesionlab.layouts.opening import open_layout
 
@@ -46,6 +47,7 @@ def train(
     out: Path,
     *,
     changes: Sequence[str] = (),
+    start_from: Sequence[str] = (),
     store: Path | None = None,
     workers: int = 0,
     stop_after: int | None = None,
@@ -57,6 +59,7 @@ def train(
         data: LAYOUT:FOLDER.
         out: Where checkpoints, metrics and TensorBoard's files go.
         changes: "key.subkey=value" overrides of the recipe.
+        start_from: "KIND:FILE" of weights to begin with, as far as they fit; see `lesionlab.engine.start_weights`.
         store: Where prepared cases are kept; ``out/store`` unless several trainings share one.
         workers: Processes that prepare samples.
         stop_after: End early at this step; a later call goes on.
@@ -76,13 +79,15 @@ def train(
         labels=layout.labels,
     )
     parts = {"training": stored[: len(training)], "validation": stored[len(training) :]}
-    plan = resolve(wanted, layout.labels, layout=layout_name, **parts)
+    plan = resolve(wanted, layout.labels, layout=layout_name, **parts, started_from=started_from(start_from))
     for name in ("best", "last"):
         recover(out / name)
     _check_same_plan(plan, out)
     write_text_atomically(out / "plan.json", plan.model_dump_json(indent=1))
     loop = Loop(plan, **parts, folder=out)
-    if loop.progress.step:
+    if not loop.progress.step:
+        loop.start_from(start_from)
+    else:
         logger.info("going on from step %d of %d", loop.progress.step, plan.total_steps)
     if not loop.progress.is_finished:
         loop.run(workers=workers, stop_after=plan.total_steps if stop_after is None else stop_after)
