@@ -21,7 +21,7 @@ name = "real_scans"
 modalities = ["flair", "t1"]
 [network]
 name = "synapse_net"
-options = { widths = [12, 16, 24, 32, 48], token_channels = 48, heads = 4, token_grid = 7, dropout = 0.0, drop_path = 0.0 }
+options = { widths = [12, 16, 24, 32, 48], token_channels = 48, heads = 4, dropout = 0.0, drop_path = 0.0 }
 [loss]
 name = "synapse_net_binary"
 [sampling]

@@ -30,10 +30,11 @@ def biased_attention(
         return F.scaled_dot_product_attention(query, key, value)
     is_learned = torch.is_grad_enabled() and bias.requires_grad
     if is_learned and query.device.type == "cpu" and not torch.compiler.is_compiling():
-        shared = bias.expand(query.shape[1], -1, -1).to(query.dtype)
+        shared = bias.expand(query.shape[1], -1, -1).to(query.dtype).contiguous()
         gathered: Tensor = _LearnedBias.apply(query, key, value, shared)  # type: ignore[no-untyped-call]
         return gathered
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=bias[None].to(query.dtype))
+    # A bias that was gathered from a table has its heads innermost, which triples the time.
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=bias[None].to(query.dtype).contiguous())
 
 
 class _LearnedBias(Function):

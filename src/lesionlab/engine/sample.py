@@ -48,7 +48,7 @@ def cut_block(
     size: Sequence[int],
     background: Sequence[float],
     is_mirrored: bool = False,
-) -> tuple[Float32[np.ndarray, "modality *block"], UInt8[np.ndarray, "*block"]]:
+) -> tuple[Float32[np.ndarray, "channel *block"], UInt8[np.ndarray, "*block"]]:
     """Read a block; along axes that are shorter than it, all is read and padded evenly with the background.
 
     Args:
