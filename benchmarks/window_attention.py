@@ -30,15 +30,17 @@ def attention_steps() -> dict[str, Step]:
             name = name.replace(theirs, mine)
         ours.get_parameter(name).data.copy_(part.data)
     tokens = torch.randn(1, *GRID, CHANNELS, requires_grad=True)
-    windows = cut_windows(GRID, window=7, is_shifted=True, rule="monai", device=tokens.device)
-    mask = compute_mask(list(GRID), WINDOW, (3, 3, 3), tokens.device)
+
+    def our_step() -> Tensor:
+        return ours(tokens, cut_windows(GRID, window=7, is_shifted=True, rule="monai", device=tokens.device))
 
     def peer_step() -> Tensor:
+        mask = compute_mask(list(GRID), WINDOW, (3, 3, 3), tokens.device)
         rolled = torch.roll(tokens, (-3, -3, -3), dims=(1, 2, 3))
         found = peer(window_partition(rolled, WINDOW), mask).view(-1, *WINDOW, CHANNELS)
         return torch.roll(window_reverse(found, WINDOW, [1, *GRID]), (3, 3, 3), dims=(1, 2, 3))
 
-    return {"ours": _trained(lambda: ours(tokens, windows), ours), "peer": _trained(peer_step, peer)}
+    return {"ours": _trained(our_step, ours), "peer": _trained(peer_step, peer)}
 
 
 def training_steps() -> dict[str, Step]:
