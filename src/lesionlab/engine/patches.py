@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from lesionlab.core.augmentation import Augmentation
 from lesionlab.core.labels import Labels
 from lesionlab.core.recipe import Sampling
-from lesionlab.engine.sample import Sample, cut_block, random_start, to_sample
+from lesionlab.engine.sample import Sample, cut_block, drawn_at, random_start, to_sample
 from lesionlab.engine.store import StoredCase
 
 
@@ -48,9 +48,7 @@ class PatchSampler(torch.utils.data.Dataset[Sample]):
 
     def __getitem__(self, position: int) -> Sample:
         """Return patch `position` of the endless training."""
-        epoch, place = divmod(position, len(self.playlist))
-        shuffled = np.random.default_rng([self._seed, 0, epoch]).permutation(self.playlist)
-        case = self._cases[int(shuffled[place])]
+        case = self._cases[drawn_at(position, self.playlist, seed=self._seed)]
         generator = np.random.default_rng([self._seed, 1, position])
         start = self._start(np.asarray(case.label()), generator)
         image, label = cut_block(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Int, UInt8
 
 from lesionlab.core.labels import Labels
 
@@ -33,6 +33,12 @@ def to_sample(
         torch.from_numpy(labels.regions_of(label).astype(np.float32)),
         torch.from_numpy(~labels.ignored_of(label)[None]),
     )
+
+
+def drawn_at(position: int, playlist: Int[np.ndarray, "entry"], *, seed: int) -> int:
+    """Return the entry at `position` of an endless training: each epoch is one shuffle of the playlist."""
+    epoch, place = divmod(position, len(playlist))
+    return int(np.random.default_rng([seed, 0, epoch]).permutation(playlist)[place])
 
 
 def random_start(found: Sequence[int], wanted: Sequence[int], *, generator: np.random.Generator) -> tuple[int, ...]:

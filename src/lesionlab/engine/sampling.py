@@ -10,7 +10,7 @@ from jaxtyping import Int
 from lesionlab.core.augmentation import Augmentation
 from lesionlab.core.labels import Labels
 from lesionlab.core.recipe import Sampling
-from lesionlab.engine.sample import Sample, cut_block, random_start, to_sample
+from lesionlab.engine.sample import Sample, cut_block, drawn_at, random_start, to_sample
 from lesionlab.engine.store import StoredCase
 
 
@@ -92,7 +92,7 @@ class SliceSampler(torch.utils.data.Dataset[Sample]):
     def __getitem__(self, position: int) -> Sample:
         """Return sample `position` of the endless training."""
         generator = np.random.default_rng([self._seed, 1, position])
-        chosen = self._choose(position)
+        chosen = drawn_at(position, self.playlist, seed=self._seed)
         case, z = self._cases[self._slices.case[chosen]], int(self._slices.z[chosen])
         image, label = case.image()[..., z], case.label()[..., z]
         start = random_start(label.shape, self._size, generator=generator)
@@ -106,9 +106,3 @@ class SliceSampler(torch.utils.data.Dataset[Sample]):
         )
         image, label = self._augmentation(image, label, generator=generator)
         return to_sample(image, label, labels=self._labels)
-
-    def _choose(self, position: int) -> int:
-        """Return the slice at `position`: each epoch is one shuffle of the playlist."""
-        epoch, place = divmod(position, len(self.playlist))
-        shuffled = np.random.default_rng([self._seed, 0, epoch]).permutation(self.playlist)
-        return int(shuffled[place])

@@ -19,6 +19,7 @@ from lesionlab.engine.loop import Loop
 from lesionlab.engine.planning import complete, divide_cases, resolve
 from lesionlab.engine.start_weights import started_from
 from lesionlab.engine.store import store_cases
+from lesionlab.engine.training_state import Progress
 from lesionlab.layouts.opening import open_layout
 
 logger = logging.getLogger(__name__)
@@ -84,15 +85,20 @@ def train(
         recover(out / name)
     _check_same_plan(plan, out)
     write_text_atomically(out / "plan.json", plan.model_dump_json(indent=1))
-    loop = Loop(plan, **parts, folder=out)
+    progress = _run(Loop(plan, **parts, folder=out), start_from, workers=workers, stop_after=stop_after)
+    return Trained(folder=out, steps=progress.step, best_dice=progress.best_dice, is_finished=progress.is_finished)
+
+
+def _run(loop: Loop, start_from: Sequence[str], *, workers: int, stop_after: int | None) -> Progress:
+    """Begin or go on, unless the training is finished; return how far it came."""
+    total = loop.plan.total_steps
     if not loop.progress.step:
         loop.start_from(start_from)
     else:
-        logger.info("going on from step %d of %d", loop.progress.step, plan.total_steps)
+        logger.info("going on from step %d of %d", loop.progress.step, total)
     if not loop.progress.is_finished:
-        loop.run(workers=workers, stop_after=plan.total_steps if stop_after is None else stop_after)
-    progress = loop.progress
-    return Trained(folder=out, steps=progress.step, best_dice=progress.best_dice, is_finished=progress.is_finished)
+        loop.run(workers=workers, stop_after=total if stop_after is None else stop_after)
+    return loop.progress
 
 
 def _with_masks(layout: Layout) -> Sequence[Case]:
