@@ -1,18 +1,22 @@
 """One file per loss; importing this package registers them all."""
 
 from lesionlab.losses.boundary import Boundary
+from lesionlab.losses.cross_entropy import CrossEntropy
+from lesionlab.losses.dice import Dice
+from lesionlab.losses.dice_cross_entropy import DiceCrossEntropy
 from lesionlab.losses.focal import Focal
 from lesionlab.losses.focal_tversky import FocalTversky
-from lesionlab.losses.multiclass_dice import MulticlassDice
 from lesionlab.losses.synapse_net_binary import SynapseNetBinary
 from lesionlab.losses.synapse_net_multiclass import SynapseNetMulticlass
 from lesionlab.losses.tversky import Tversky
 
 __all__ = [
     "Boundary",
+    "CrossEntropy",
+    "Dice",
+    "DiceCrossEntropy",
     "Focal",
     "FocalTversky",
-    "MulticlassDice",
     "SynapseNetBinary",
     "SynapseNetMulticlass",
     "Tversky",

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from lesionlab.core.loss import loss
 from lesionlab.core.network import Output
 from lesionlab.losses.counted import Coarsening, coarsened, counted_mean
+from lesionlab.losses.dice import Absent, dice_loss
+from lesionlab.losses.exclusive import with_background
 from lesionlab.losses.lesion_presence import lesion_presence_loss
-from lesionlab.losses.multiclass_dice import AbsentClass, multiclass_dice_loss, with_background
 
 
 @loss("synapse_net_multiclass")
@@ -51,7 +52,7 @@ class SynapseNetMulticlass(nn.Module):
     ) -> None:
         super().__init__()
         is_published = mode == "reference"
-        self.absent_class: AbsentClass = absent_class if absent_class != "mode" else "count" if is_published else "skip"
+        self.absent_class: Absent = absent_class if absent_class != "mode" else "count" if is_published else "skip"
         self.has_cross_entropy = (cross_entropy == "mode" and not is_published) or cross_entropy == "add"
         self.lesion_target: Coarsening = (
             lesion_target if lesion_target != "mode" else "nearest" if is_published else "max"
@@ -77,7 +78,8 @@ class SynapseNetMulticlass(nn.Module):
         return total + self.lesion_weight * presence
 
     def _head(self, logits: Tensor, classes: Tensor, counted: Tensor | None) -> Float[Tensor, ""]:
-        dice = multiclass_dice_loss(logits, classes, counted, absent_class=self.absent_class)
+        probabilities = torch.softmax(logits.float(), dim=1)
+        dice = dice_loss(probabilities, classes.float(), counted, squared=True, absent=self.absent_class)
         if not self.has_cross_entropy:
             return dice
         entropy = -(classes * torch.log_softmax(logits.float(), dim=1)).sum(dim=1, keepdim=True)
