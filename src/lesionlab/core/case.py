@@ -1,6 +1,6 @@
 """A patient's visit as files: nothing loaded."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -16,11 +16,17 @@ class Case:
 
     Attributes:
         id: Unique within its folder; used to name output files.
-        images: Path of the image of each modality.
+        images: Path of the image of each modality; a folder for a DICOM series.
         label: Path of the reference mask, or None where there is none.
         group: What must never be divided between training and test: the patient.
         site: Where it was acquired, or an empty string.
         split: The part that the dataset's authors gave it to, or None.
+        parts: For a modality whose file holds several images, which of them: the number of a picture's channel ("0"),
+            the key of an array file ("image"), or a key and the number of its axial slice ("image/12").
+        label_part: As in `parts`, of the mask's file.
+        further_labels: Masks of further lesions beside `label` (ATLAS): their union has the stored value 2 where
+            `label` does not mark 1.
+        category: What the whole case shows ("healthy", "glioma"), or None where nobody said.
     """
 
     id: str
@@ -29,3 +35,13 @@ class Case:
     group: str
     site: str = ""
     split: Split | None = None
+    parts: dict[Modality, str] = field(default_factory=dict)
+    label_part: str = ""
+    further_labels: tuple[Path, ...] = ()
+    category: str | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file of the case once: images in their order, then masks."""
+        masks = () if self.label is None else (self.label,)
+        return tuple(dict.fromkeys((*self.images.values(), *masks, *self.further_labels)))

@@ -16,10 +16,13 @@ class Labels:
     Attributes:
         regions: Region name -> the stored values that belong to it; regions may overlap (WT contains TC).
         ignored: Stored values that neither loss nor metric may count ("other pathology" in WMH 2017).
+        lesion_above: Where the files store a lesion as 255, as a grey value or with noise: every number above this is
+            read as 1, every other as 0. None reads whole numbers as they are.
     """
 
     regions: dict[str, frozenset[int]]
     ignored: frozenset[int] = frozenset()
+    lesion_above: float | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
