@@ -1,12 +1,10 @@
-"""One contract for every registered layout. A new layout joins by one builder function in `BUILDERS`."""
+"""One contract for every registered layout. A new layout joins by one entry in tests/sample_datasets.py."""
 
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import nibabel
-import numpy as np
 import pytest
+from sample_datasets import SAMPLES, Sample
 
 import lesionlab.layouts  # noqa: F401  (registers them)
 from lesionlab.core.case import Case
@@ -15,36 +13,20 @@ from lesionlab.core.layout import Layout, layout
 from lesionlab.layouts.image_files import natural_key
 
 
-def write(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nibabel.save(nibabel.Nifti1Image(np.zeros((2, 2, 2), np.uint8), np.eye(4)), path)
-
-
-def build_wmh2017(folder: Path, ending: str) -> None:
-    for case in ("training/Utrecht/2", "training/Utrecht/10", "test/Amsterdam/GE3T/100"):
-        for name in ("pre/FLAIR", "pre/T1", "wmh"):
-            write(folder / case / (name + ending))
-
-
-def build_wmh_split(folder: Path, ending: str) -> None:
-    for part, case in (("train/training", "2"), ("train/validation", "10"), ("test/train", "100")):
-        for name, modality in (("flair", "flair"), ("t1", "t1"), ("Ground Truth", "wmh")):
-            write(folder / part / name / f"{case}_{modality}{ending}")
-
-
-BUILDERS: dict[str, Callable[[Path, str], None]] = {"wmh2017": build_wmh2017, "wmh_split": build_wmh_split}
-"""Layout name -> function that writes a complete dataset of at least three cases into a folder."""
-
-
-@pytest.fixture(params=sorted(BUILDERS))
+@pytest.fixture(params=sorted(SAMPLES))
 def name(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-@pytest.fixture(params=[".nii", ".nii.gz"])
-def dataset(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> Layout:
+@pytest.fixture
+def sample(name: str) -> Sample:
+    return SAMPLES[name]
+
+
+@pytest.fixture(params=[pytest.param(0, id="first-ending"), pytest.param(-1, id="last-ending")])
+def dataset(name: str, sample: Sample, request: pytest.FixtureRequest, tmp_path: Path) -> Layout:
     folder = tmp_path / "Daten für Läsionen 1"
-    BUILDERS[name](folder, request.param)
+    sample.build(folder, sample.endings[request.param])
     return layout.build(name, folder=folder)
 
 
@@ -52,14 +34,12 @@ def cases_of(dataset: Layout) -> list[Case]:
     return list(dataset.cases())
 
 
-def files_of(case: Case) -> Iterator[Path]:
-    yield from case.images.values()
-    if case.label is not None:
-        yield case.label
+def files_under(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_every_layout_has_a_builder():
-    assert sorted(BUILDERS) == [name for name in layout if layout.get(name).__module__.startswith("lesionlab.")]
+def test_every_layout_has_a_sample():
+    assert sorted(SAMPLES) == [name for name in layout if layout.get(name).__module__.startswith("lesionlab.")]
 
 
 def test_cases_are_complete(dataset: Layout):
@@ -69,7 +49,7 @@ def test_cases_are_complete(dataset: Layout):
     for case in cases:
         assert tuple(case.images) == dataset.modalities
         assert case.label is not None
-        assert all(path.is_file() and dataset.folder in path.parents for path in files_of(case))
+        assert all(path.exists() and dataset.folder in path.parents for path in case.files)
         assert not set(case.id) & set("/\\"), "an id names output files"
         assert case.group
         assert case.split in ("training", "validation", "test", None)
@@ -87,7 +67,9 @@ def test_description(dataset: Layout):
     assert type(dataset).__doc__
 
 
-def test_a_case_may_lack_its_mask(dataset: Layout):
+def test_a_case_may_lack_its_mask(dataset: Layout, sample: Sample):
+    if not sample.has_own_masks:
+        pytest.skip("images and masks share files")
     first, *others = cases_of(dataset)
     first.label.unlink()
     found = cases_of(dataset)
@@ -97,9 +79,11 @@ def test_a_case_may_lack_its_mask(dataset: Layout):
 
 
 @pytest.mark.parametrize("position", [0, -1])
-def test_no_case_may_lack_a_modality(dataset: Layout, position: int):
+def test_no_case_may_lack_a_modality(dataset: Layout, sample: Sample, position: int):
     case = cases_of(dataset)[position]
     modality = dataset.modalities[position]
+    if modality in sample.may_lack or not sample.has_own_masks:
+        pytest.skip("a case may lack it, or is gone with its only file")
     case.images[modality].unlink()
     with pytest.raises(LayoutError, match=case.id) as caught:
         cases_of(dataset)
@@ -107,55 +91,94 @@ def test_no_case_may_lack_a_modality(dataset: Layout, position: int):
     assert caught.value.where == str(case.images[modality].parent)
 
 
-def test_two_files_for_one_image_are_refused(dataset: Layout):
+def test_what_a_case_lacks_is_not_among_its_images(dataset: Layout, sample: Sample):
+    if not sample.may_lack:
+        pytest.skip("every case has every modality")
+    before = cases_of(dataset)
+    first = before[0]
+    for modality in sample.may_lack:
+        first.images[modality].unlink()
+    found = cases_of(dataset)
+    assert [case.id for case in found] == [case.id for case in before]
+    assert set(first.images) - set(found[0].images) == sample.may_lack
+    assert found[1:] == before[1:]
+
+
+def test_two_files_for_one_image_are_refused(name: str, sample: Sample, tmp_path: Path):
+    if sample.twins is None:
+        pytest.skip("one name, one file")
+    ending, other = sample.twins
+    sample.build(tmp_path, ending)
+    dataset = layout.build(name, folder=tmp_path)
     path = next(iter(cases_of(dataset)[0].images.values()))
-    twin = path.with_suffix("") if path.name.endswith(".gz") else path.with_name(path.name + ".gz")
-    shutil.copy(path, twin)
+    shutil.copy(path, path.with_name(path.name.removesuffix(ending) + other))
     with pytest.raises(LayoutError, match="one image"):
         cases_of(dataset)
 
 
 def test_extra_and_hidden_files_are_left_alone(dataset: Layout):
     before = cases_of(dataset)
-    folders = {path.parent for case in before for path in files_of(case)} | {dataset.folder}
+    folders = {path.parent for case in before for path in case.files} | {dataset.folder}
     for folder in folders:
         (folder / "notes.txt").write_text("nothing to see")
         (folder / ".DS_Store").write_bytes(b"\0")
         (folder / "figures").mkdir()
     for case in before:
-        for path in files_of(case):
+        for path in case.files:
             (path.parent / f"._{path.name}").write_bytes(b"\0")
     assert cases_of(dataset) == before
 
 
 def test_hidden_folders_are_left_alone(dataset: Layout):
     before = cases_of(dataset)
-    top = {dataset.folder / path.relative_to(dataset.folder).parts[0] for case in before for path in files_of(case)}
-    for folder in top:
+    top = {dataset.folder / path.relative_to(dataset.folder).parts[0] for case in before for path in case.files}
+    for folder in (path for path in top if path.is_dir()):
         shutil.copytree(folder, dataset.folder / f".{folder.name}")
     assert cases_of(dataset) == before
 
 
-def test_linked_files_count_and_broken_links_do_not(dataset: Layout, tmp_path: Path):
+def test_linked_files_count_and_broken_links_do_not(dataset: Layout, sample: Sample, tmp_path: Path):
     before = cases_of(dataset)
     target = tmp_path / "elsewhere"
     target.mkdir()
-    for number, path in enumerate(path for case in before for path in files_of(case)):
+    files = dict.fromkeys(path for case in before for path in case.files)
+    for number, path in enumerate(files):
         moved = path.rename(target / str(number))
         path.symlink_to(moved)
     assert cases_of(dataset) == before
     Path(target / "0").unlink()
-    with pytest.raises(LayoutError, match=before[0].id):
-        cases_of(dataset)
+    first = next(iter(before[0].images))
+    if sample.has_own_masks and first not in sample.may_lack:
+        with pytest.raises(LayoutError, match=before[0].id):
+            cases_of(dataset)
+    else:
+        assert all(before[0].images[first] not in case.files for case in cases_of(dataset))
 
 
-def test_a_linked_dataset_is_read(name: str, tmp_path: Path):
-    BUILDERS[name](tmp_path / "real", ".nii.gz")
+def test_a_linked_dataset_is_read(name: str, sample: Sample, tmp_path: Path):
+    sample.build(tmp_path / "real", sample.endings[-1])
     (tmp_path / "link").mkdir()
-    for folder in (tmp_path / "real").iterdir():
-        (tmp_path / "link" / folder.name).symlink_to(folder)
+    for path in (tmp_path / "real").iterdir():
+        (tmp_path / "link" / path.name).symlink_to(path)
     linked = cases_of(layout.build(name, folder=tmp_path / "link"))
     assert [case.id for case in linked] == [case.id for case in cases_of(layout.build(name, folder=tmp_path / "real"))]
+
+
+def test_a_read_only_dataset_is_read_and_nothing_is_written(dataset: Layout):
+    paths = [dataset.folder, *dataset.folder.rglob("*")]
+    before, content = cases_of(dataset), files_under(dataset.folder)
+    for path in paths:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        assert cases_of(layout.build(name_of(dataset), folder=dataset.folder)) == before
+    finally:
+        for path in paths:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+    assert files_under(dataset.folder) == content
+
+
+def name_of(dataset: Layout) -> str:
+    return next(name for name in layout if layout.get(name) is type(dataset))
 
 
 def test_an_empty_folder_is_refused(name: str, tmp_path: Path):
@@ -166,17 +189,18 @@ def test_an_empty_folder_is_refused(name: str, tmp_path: Path):
 
 def test_another_folder_is_refused_and_described(name: str, tmp_path: Path):
     for number in range(9):
-        write(tmp_path / f"sub-{number}" / "anat" / f"sub-{number}_FLAIR.nii.gz")
-    with pytest.raises(LayoutError, match=r"sub-0, sub-1, .* and 3 more") as caught:
+        (tmp_path / f"letter-{number}" / "pages").mkdir(parents=True)
+        (tmp_path / f"letter-{number}" / "pages" / "1.txt").write_text("Dear colleague")
+    with pytest.raises(LayoutError, match=r"letter-0, letter-1, .* and 3 more") as caught:
         cases_of(layout.build(name, folder=tmp_path))
     assert "list layouts" in caught.value.next_step
 
 
-@pytest.mark.parametrize("other", sorted(BUILDERS))
+@pytest.mark.parametrize("other", sorted(SAMPLES))
 def test_no_layout_takes_another_for_its_own(name: str, other: str, tmp_path: Path):
-    BUILDERS[other](tmp_path, ".nii.gz")
+    SAMPLES[other].build(tmp_path, SAMPLES[other].endings[-1])
     dataset = layout.build(name, folder=tmp_path)
-    if name == other:
+    if name == other or other in SAMPLES[name].also_takes:
         assert cases_of(dataset)
     else:
         with pytest.raises(LayoutError):
