@@ -23,6 +23,7 @@ TINY: dict[str, dict[str, Any]] = {
     "saca_swin": {"width": 3, "heads": (1, 1, 2, 2), "window": 3},
     "saca_swin_classifier": {"width": 3, "heads": (1, 1, 2, 2), "window": 3},
     "sg_net": {"widths": (8, 16, 16, 16)},
+    "swin_classifier": {"width": 3, "heads": (1, 1, 2, 2), "window": 3},
     "swin_unetr": {"width": 3, "heads": (1, 1, 2, 2), "window": 3},
     "synapse_net": {"widths": (32, 32, 32, 32, 32), "token_channels": 16, "heads": 4, "token_grid": 3},
     "unet": {"widths": (4, 8, 8, 8, 8)},
@@ -30,7 +31,7 @@ TINY: dict[str, dict[str, Any]] = {
 SPACE = {2: (48, 64), 3: (32, 32, 48)}
 ODD_SPACE = {2: (37, 50), 3: (33, 35, 37)}
 MODALITIES, REGIONS = 3, 2
-CLASSIFIERS = {"saca_swin_classifier"}
+CLASSIFIERS = {"saca_swin_classifier", "swin_classifier"}
 """Networks that say one thing of a whole image."""
 
 

@@ -31,7 +31,7 @@ class Network(typing.Protocol):
 
     A constructor takes ``modalities`` (how many), ``regions`` (how many) and options of its own, all by keyword. A
     class with ``sees_mirror = True`` gets twice as many channels: the image's, then those of its left-right mirror
-    image.
+    image. A class with ``is_classifier = True`` gives one logit per class for the whole image, and none per voxel.
     """
 
     spatial_dims: ClassVar[Literal[2, 3]]

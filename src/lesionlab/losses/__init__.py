@@ -1,6 +1,8 @@
 """One file per loss; importing this package registers them all."""
 
 from lesionlab.losses.boundary import Boundary
+from lesionlab.losses.class_cross_entropy import ClassCrossEntropy
+from lesionlab.losses.class_focal import ClassFocal
 from lesionlab.losses.cross_entropy import CrossEntropy
 from lesionlab.losses.dice import Dice
 from lesionlab.losses.dice_cross_entropy import DiceCrossEntropy
@@ -12,6 +14,8 @@ from lesionlab.losses.tversky import Tversky
 
 __all__ = [
     "Boundary",
+    "ClassCrossEntropy",
+    "ClassFocal",
     "CrossEntropy",
     "Dice",
     "DiceCrossEntropy",

@@ -11,6 +11,7 @@ from lesionlab.networks.res_unet import ResUNet
 from lesionlab.networks.saca_swin import SacaSwin
 from lesionlab.networks.saca_swin_classifier import SacaSwinClassifier
 from lesionlab.networks.sg_net import SGNet
+from lesionlab.networks.swin_classifier import SwinClassifier
 from lesionlab.networks.swin_unetr import SwinUNETR
 from lesionlab.networks.synapse_net import SynapseNet
 from lesionlab.networks.unet import UNet
@@ -27,6 +28,7 @@ __all__ = [
     "SGNet",
     "SacaSwin",
     "SacaSwinClassifier",
+    "SwinClassifier",
     "SwinUNETR",
     "SynapseNet",
     "UNet",

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lesionlab.blocks.mirrored_levels import fit_pair, mirrored_levels
 from lesionlab.blocks.swin_encoder import Merge, SwinEncoder
 from lesionlab.blocks.symmetry_attention import SymmetryAttention
+from lesionlab.blocks.token_pooling import Pool, TokenPooling
 from lesionlab.core.network import Output, network
 from lesionlab.networks.swin_published import read_published
 
@@ -48,6 +49,7 @@ class SacaSwinClassifier(nn.Module):
 
     spatial_dims: ClassVar[Literal[2, 3]] = 3
     sees_mirror: ClassVar[bool] = True
+    is_classifier: ClassVar[bool] = True
     encoder_prefix: ClassVar[str] = "encoder."
 
     def __init__(
@@ -68,7 +70,7 @@ class SacaSwinClassifier(nn.Module):
         position: Literal["none", "learned"] = "none",
         twin_bias: bool = False,
         dropout: float = 0.1,
-        pool: Literal["token0", "mean", "attention"] = "mean",
+        pool: Pool = "mean",
     ) -> None:
         super().__init__()
         self.modalities = modalities
@@ -91,8 +93,7 @@ class SacaSwinClassifier(nn.Module):
             has_twin_bias=twin_bias,
             dropout=dropout,
         )
-        self.pool = pool
-        self.interest = nn.Linear(16 * width, 1, bias=False) if pool == "attention" else None
+        self.pooling = TokenPooling(16 * width, pool=pool)
         self.head = nn.Linear(16 * width, regions)
 
     @staticmethod
@@ -118,12 +119,5 @@ class SacaSwinClassifier(nn.Module):
         """
         fitted = fit_pair(image, present, modalities=self.modalities)
         deepest = mirrored_levels(fitted, encoder=self.encoder, symmetry=self.symmetry)[-1]
-        return Output(
-            logits=self.head(self._pooled(rearrange(deepest, "batch channel x y z -> batch (x y z) channel")))
-        )
-
-    def _pooled(self, tokens: Float[Tensor, "batch token channel"]) -> Float[Tensor, "batch channel"]:
-        if self.interest is not None:
-            weights: Tensor = self.interest(tokens).softmax(dim=1)
-            return (weights * tokens).sum(dim=1)
-        return tokens[:, 0] if self.pool == "token0" else tokens.mean(dim=1)
+        tokens = rearrange(deepest, "batch channel x y z -> batch (x y z) channel")
+        return Output(logits=self.head(self.pooling(tokens)))

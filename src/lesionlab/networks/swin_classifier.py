@@ -1,0 +1,96 @@
+"""Swin classifier: one class for a whole volume, without a look at its mirror image."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from lesionlab.blocks.fit_image import fit_image
+from lesionlab.blocks.swin_encoder import STRIDE, Merge, SwinEncoder
+from lesionlab.blocks.token_pooling import Pool, TokenPooling
+from lesionlab.core.network import Output, network
+from lesionlab.networks.swin_published import read_published
+
+
+@network("swin_classifier")
+class SwinClassifier(nn.Module):
+    """The encoder of `swin_unetr`, then one linear layer for a whole volume: the control for `saca_swin_classifier`.
+
+    Differs: the published control embeds patches of 4x4x4 voxels, so that no pre-trained encoder fits it; here they are
+    2x2x2 as everywhere else. It reads the class off one corner of the volume, here all tokens count alike.
+
+    Args:
+        modalities: How many modalities the image has.
+        regions: How many classes a volume can belong to.
+        width: Channels of the finest level of features.
+        depths: Swin blocks of the four stages.
+        heads: Attention heads of the four stages; they divide `width` times 1, 2, 4 and 8.
+        window: Side of an attention window, in tokens.
+        mlp_ratio: How many times more channels a Swin perceptron's hidden layer has.
+        drop_path: Odds that a branch of the last Swin block is left out in training; earlier blocks have less.
+        merge: In which order eight tokens become one; see `SwinUNETR`.
+        windows: "correct", or "monai" for weights that were trained there; see `SwinUNETR`.
+        pool: What stands for the volume: see `lesionlab.blocks.token_pooling.TokenPooling`.
+
+    Source: Ma et al., MICCAI 2024, arXiv:2407.08948; bitMyron/sa-swin, commit 5c0bc10.
+    """
+
+    spatial_dims: ClassVar[Literal[2, 3]] = 3
+    is_classifier: ClassVar[bool] = True
+    encoder_prefix: ClassVar[str] = "encoder."
+
+    def __init__(
+        self,
+        *,
+        modalities: int,
+        regions: int,
+        width: int = 48,
+        depths: tuple[int, int, int, int] = (2, 2, 2, 2),
+        heads: tuple[int, int, int, int] = (3, 6, 12, 24),
+        window: int = 7,
+        mlp_ratio: float = 4.0,
+        drop_path: float = 0.0,
+        merge: Merge = "fixed",
+        windows: Literal["monai", "correct"] = "correct",
+        pool: Pool = "mean",
+    ) -> None:
+        super().__init__()
+        self.modalities = modalities
+        self.encoder = SwinEncoder(
+            modalities,
+            width=width,
+            depths=depths,
+            heads=heads,
+            window=window,
+            mlp_ratio=mlp_ratio,
+            drop_path=drop_path,
+            merge=merge,
+            windows=windows,
+        )
+        self.pooling = TokenPooling(16 * width, pool=pool)
+        self.head = nn.Linear(16 * width, regions)
+
+    @staticmethod
+    def read_published(weights: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return the options that published weights fit, and the weights under this network's names."""
+        return read_published(weights)
+
+    def forward(
+        self,
+        image: Float[Tensor, "batch modality x y z"],
+        present: Bool[Tensor, "batch modality"] | None = None,
+    ) -> Output:
+        """Return one logit per class.
+
+        Args:
+            image: Larger than 32 voxels along at least one axis.
+            present: False for a modality that was not measured; it counts as zeros. None: all are.
+
+        Raises:
+            ImageError: The image is too small, or has another number of modalities.
+        """
+        fitted = fit_image(image, present, modalities=self.modalities, strides=(STRIDE,) * 3)
+        tokens = rearrange(self.encoder(fitted)[-1], "batch channel x y z -> batch (x y z) channel")
+        return Output(logits=self.head(self.pooling(tokens)))
