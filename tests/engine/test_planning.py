@@ -120,6 +120,6 @@ def test_a_plan_has_every_default_filled(stored: tuple[StoredCase, ...]):
 
 def test_wrong_names_and_options_are_refused_before_any_work():
     with pytest.raises(NameUnknownError, match="did you mean 'synapse_net'"):
-        complete(recipe_of(network={"name": "synapse_nett", "options": {}}), regions=1)
+        complete(recipe_of(network={"name": "synapse_nett", "options": {}}), LESION)
     with pytest.raises(OptionError, match="did you mean 'heads'"):
-        complete(recipe_of(network={"options": {"head": 2}}), regions=1)
+        complete(recipe_of(network={"options": {"head": 2}}), LESION)

@@ -1,6 +1,6 @@
 """What the stored values of a mask mean."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,11 @@ class Labels:
     def values(self) -> frozenset[int]:
         """Every stored value that is declared, background (0) included."""
         return frozenset({0}).union(self.ignored, *self.regions.values())
+
+    def by_value(self) -> "Labels":
+        """Return the same labels with every stored value of a region as a region of its own, named by the value."""
+        values = sorted(frozenset().union(*self.regions.values()))
+        return replace(self, regions={str(value): frozenset({value}) for value in values})
 
     def check(self, label: Integer[np.ndarray, "*space"], *, where: Path) -> None:
         """Refuse values that nobody declared.

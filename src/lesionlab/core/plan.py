@@ -51,6 +51,7 @@ class Plan(_Frozen):
         total_steps: Where training ends.
         validate_every: Steps between two validations.
         started_from: "KIND:KEY" of the weights that it began with instead of random ones.
+        lesion_above: As in `lesionlab.core.labels.Labels`.
     """
 
     version: Literal[1] = PLAN_VERSION
@@ -65,12 +66,33 @@ class Plan(_Frozen):
     total_steps: int
     validate_every: int
     started_from: tuple[str, ...] = ()
+    lesion_above: float | None = None
 
     @property
     def labels(self) -> Labels:
         """What stored mask values mean."""
         regions = {name: frozenset(values) for name, values in self.regions.items()}
-        return Labels(regions=regions, ignored=frozenset(self.ignored))
+        return Labels(regions=regions, ignored=frozenset(self.ignored), lesion_above=self.lesion_above)
+
+    @property
+    def targets(self) -> Labels:
+        """What a network is trained to tell: the regions, or single stored values as exclusive classes."""
+        return targets(self.recipe, self.labels)
+
+    @property
+    def outputs(self) -> int:
+        """Channels of the network's logits: one per target, and one more for the background of exclusive classes."""
+        return outputs(self.recipe, self.labels)
+
+
+def targets(recipe: Recipe, labels: Labels) -> Labels:
+    """Return what a network is trained to tell; see `Plan.targets`."""
+    return labels if recipe.classes == "regions" else labels.by_value()
+
+
+def outputs(recipe: Recipe, labels: Labels) -> int:
+    """Return how many channels a network's logits have; see `Plan.outputs`."""
+    return len(targets(recipe, labels).names) + (recipe.classes == "values")
 
 
 def parse_plan(text: str, *, where: str) -> Plan:

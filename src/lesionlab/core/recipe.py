@@ -46,8 +46,13 @@ class Sampling(_Section):
     """What is drawn how often, and how large it is: slices for two sizes, patches for three.
 
     The odds of slices are the published difficulty-aware rule: a slice with lesion counts `factor` times; when its
-    lesion area lies below the given percentile of all lesion areas, `bonus` times more. Of patches, each case gives
-    `patches_per_case` in an epoch, and `lesion_share` of them hold lesion.
+    lesion area lies below the given percentile of all lesion areas, `bonus` times more. With `refresh_every`, those
+    odds follow the network's loss on each slice, and are drawn up anew after so many epochs; 0 leaves them. With
+    `empty_share`, that share of an epoch's slices is without lesion, whatever the data have. A slice comes together
+    with its `neighbours` on either side as further channels.
+
+    Of patches, each case gives `patches_per_case` in an epoch, and `lesion_share` of them hold lesion: a voxel of it
+    ("voxel", so that large lesions come more often) or a voxel of one of its lesions ("instance", all equally often).
     """
 
     size: tuple[PositiveInt, ...] = Field(default=(208, 208), min_length=2, max_length=3)
@@ -56,10 +61,21 @@ class Sampling(_Section):
     factor: int = Field(default=5, ge=1)
     percentile: Percentile = 30.0
     bonus: int = Field(default=4, ge=0)
+    refresh_every: int = Field(default=0, ge=0)
+    empty_share: float | None = Field(default=None, ge=0, lt=1)
+    neighbours: int = Field(default=0, ge=0)
+    lesion_choice: Literal["voxel", "instance"] = "voxel"
 
 
 class Training(_Section):
-    """How long and how fast to learn; `epochs` are passes through the playlist of samples."""
+    """How long and how fast to learn; `epochs` are passes through the playlist of samples.
+
+    A batch goes through the network in `accumulate` parts whose gradients are added up. With `averaging` above 0, the
+    weights that are validated and kept as best are a running average: that share of the earlier average at each step.
+    `modality_dropout` is the share of modalities that a training sample lacks; at least one always remains. The last
+    three trade memory and time: `channels_last` lays images out channel by channel within each voxel, `compile` lets
+    PyTorch compile the network where it can, `recompute` forgets what is inside blocks and computes it again.
+    """
 
     epochs: int | None = Field(default=None, ge=1)
     steps: int | None = Field(default=None, ge=1)
@@ -72,6 +88,12 @@ class Training(_Section):
     clip_norm: float = Field(default=1.0, gt=0)
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     seed: int = 0
+    accumulate: int = Field(default=1, ge=1)
+    averaging: float = Field(default=0.0, ge=0, lt=1)
+    modality_dropout: float = Field(default=0.0, ge=0, lt=1)
+    channels_last: bool = False
+    compile: bool = False
+    recompute: bool = False
 
 
 class Validation(_Section):
@@ -96,11 +118,16 @@ class Inference(_Section):
 
 
 class Recipe(_Section):
-    """A whole training decision, read from TOML; nothing is inherited and no key is ignored."""
+    """A whole training decision, read from TOML; nothing is inherited and no key is ignored.
+
+    `classes` says what a network's outputs are: "regions" judges each region of the data against the rest, so that
+    regions may overlap; "values" makes every stored label value and the background one of several exclusive classes.
+    """
 
     name: str
     description: str = ""
     task: Literal["segment"] = "segment"
+    classes: Literal["regions", "values"] = "regions"
     modalities: tuple[str, ...] = Field(min_length=1)
     preprocessing: Preprocessing = Preprocessing()
     network: Choice
@@ -110,6 +137,11 @@ class Recipe(_Section):
     training: Training
     validation: Validation = Validation()
     inference: Inference = Inference()
+
+    @property
+    def channels(self) -> int:
+        """Channels of the network's input: the modalities of a slice or patch, and of its neighbours."""
+        return len(self.modalities) * (1 + 2 * self.sampling.neighbours)
 
 
 def read_recipe(name_or_file: str, *, changes: Sequence[str] = ()) -> Recipe:

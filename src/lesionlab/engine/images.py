@@ -63,15 +63,23 @@ def read_label(path: Path) -> Image:
 
     Raises:
         ImageError: As `read_image`.
+        LabelError: As `as_label`.
+    """
+    return as_label(read_image(path), where=path)
+
+
+def as_label(image: Image, *, where: Path) -> Image:
+    """Return a mask's voxels as int16.
+
+    Raises:
         LabelError: A value is no whole number (beyond 1e-3), negative, or above 32,767.
     """
-    image = read_image(path)
     values = np.rint(image.array)
     if np.abs(image.array - values).max(initial=0) > 1e-3 or values.min(initial=0) < 0 or values.max(initial=0) > 32767:
         raise LabelError(
             "a mask of whole numbers from 0 to 32767",
             found=f"values from {image.array.min():g} to {image.array.max():g}, some not whole or out of range",
-            where=path,
+            where=where,
             next_step="binarise or renumber the mask",
         )
     return Image(array=values.astype(np.int16), grid=image.grid, space_code=image.space_code)

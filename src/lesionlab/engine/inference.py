@@ -10,6 +10,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from lesionlab.core.recipe import Inference
+from lesionlab.engine.readout import EACH_REGION, Readout
 
 _SIGMA_SHARE = 0.125
 """Standard deviation of the blending weights as a share of the window, as in MONAI and nnU-Net."""
@@ -22,6 +23,7 @@ def predict_probabilities(
     window: tuple[int, ...],
     background: tuple[float, ...],
     settings: Inference,
+    readout: Readout = EACH_REGION,
 ) -> Float32[np.ndarray, "region x y z"]:
     """Slide a network over one prepared image: over its axial slices with two window sizes, over all of it with three.
 
@@ -35,6 +37,7 @@ def predict_probabilities(
         window: Size of the windows; what is smaller is padded with the background.
         background: Value of air in each modality.
         settings: Overlap, flips and slices per batch.
+        readout: What the outputs mean.
     """
     device = next(trained.parameters()).device
     is_mirrored = bool(getattr(trained, "sees_mirror", False))
@@ -45,8 +48,10 @@ def predict_probabilities(
         for part in _parts(image, axes=len(window), slices=settings.batch):
             paired = np.concatenate([part, np.flip(part, axis=2)], axis=1) if is_mirrored else part
             batch = torch.from_numpy(np.ascontiguousarray(paired)).to(device)
-            probabilities = _predict_views(trained, batch, window=window, background=background, settings=settings)
-            predicted.append(probabilities.float().cpu().numpy())
+            outputs = _predict_views(
+                trained, batch, window=window, background=background, settings=settings, readout=readout
+            )
+            predicted.append(readout.regions(outputs.float()).cpu().numpy())
     together = np.concatenate(predicted)
     return np.ascontiguousarray(together[0] if len(window) == 3 else np.moveaxis(together, 0, -1))
 
@@ -57,7 +62,7 @@ def slide(
     *,
     window: tuple[int, ...],
     overlap: float,
-) -> Float[Tensor, "batch region *space"]:
+) -> Float[Tensor, "batch output *space"]:
     """Return logits of images at least as large as the window, blended with Gaussian weights."""
     shape = image.shape[2:]
     corners = product(*(starts(size, wide, overlap=overlap) for size, wide in zip(shape, window, strict=True)))
@@ -100,13 +105,14 @@ def _predict_views(
     window: tuple[int, ...],
     background: tuple[float, ...],
     settings: Inference,
-) -> Float[Tensor, "batch region *space"]:
+    readout: Readout,
+) -> Float[Tensor, "batch output *space"]:
     padded, before = _pad(batch, window=window, background=background)
     views = _subsets(range(2, batch.dim())) if settings.flips else [()]
     total = torch.zeros((), device=batch.device)
     for axes in views:
         logits = slide(trained, torch.flip(padded, axes), window=window, overlap=settings.overlap)
-        total = total + torch.flip(torch.sigmoid(logits), axes) / len(views)
+        total = total + torch.flip(readout.probabilities(logits), axes) / len(views)
     cut: Tensor = total[_place(before, batch.shape[2:])]
     return cut
 

@@ -12,7 +12,7 @@ from lesionlab.core.errors import LayoutError, RecipeError
 from lesionlab.core.labels import Labels
 from lesionlab.core.loss import loss
 from lesionlab.core.network import Network, network
-from lesionlab.core.plan import Fingerprint, Plan
+from lesionlab.core.plan import Fingerprint, Plan, outputs
 from lesionlab.core.recipe import Choice, Recipe
 from lesionlab.core.registry import Registry
 from lesionlab.engine.sampling import index_slices
@@ -83,7 +83,7 @@ def resolve(
     steps_per_epoch = math.ceil(samples / recipe.training.batch)
     total_steps = recipe.training.steps or (recipe.training.epochs or 1) * steps_per_epoch
     return Plan(
-        recipe=complete(recipe, regions=len(labels.names)),
+        recipe=complete(recipe, labels),
         regions={name: tuple(sorted(values)) for name, values in labels.regions.items()},
         ignored=tuple(sorted(labels.ignored)),
         layout=layout,
@@ -94,13 +94,14 @@ def resolve(
         total_steps=total_steps,
         validate_every=min(total_steps, recipe.validation.every * steps_per_epoch),
         started_from=started_from,
+        lesion_above=labels.lesion_above,
     )
 
 
-def complete(recipe: Recipe, *, regions: int) -> Recipe:
+def complete(recipe: Recipe, labels: Labels) -> Recipe:
     """Return the recipe with all options of its network, loss and augmentation filled in and checked."""
     _check_axes(recipe)
-    inputs = {"modalities": len(recipe.modalities), "regions": regions}
+    inputs = {"modalities": len(recipe.modalities), "regions": outputs(recipe, labels)}
     changes = {
         "network": _complete(recipe.network, network, given=inputs),
         "loss": _complete(recipe.loss, loss, given={}),

@@ -13,6 +13,7 @@ from lesionlab.engine.checkpoint import Checkpoint
 from lesionlab.engine.inference import predict_probabilities
 from lesionlab.engine.precision import make_fabric
 from lesionlab.engine.preprocess import prepare
+from lesionlab.engine.readout import Readout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,7 @@ class Predictor:
             window=plan.recipe.sampling.size,
             background=prepared.background,
             settings=self._inference,
+            readout=Readout.of(plan),
         )
         return Prediction(
             probabilities=prepared.geometry.to_scan(kept),

@@ -12,7 +12,8 @@ from lesionlab.core.errors import LayoutError
 from lesionlab.core.grid import Box, Grid
 from lesionlab.core.labels import Labels
 from lesionlab.core.recipe import Preprocessing
-from lesionlab.engine.images import Image, read_image, read_label
+from lesionlab.engine.case_files import read_mask, read_scan
+from lesionlab.engine.images import Image
 from lesionlab.transforms.geometry import Geometry, to_working
 from lesionlab.transforms.normalise import find_foreground, normalise
 
@@ -57,7 +58,8 @@ def prepare(case: Case, modalities: Sequence[str], *, settings: Preprocessing, l
         GridError: Modalities or mask lie on different grids and `settings` do not ask for resampling.
         LabelError: The mask holds undeclared values.
     """
-    images = {name: read_image(path) for name, path in _paths(case, modalities).items()}
+    _check_modalities(case, modalities)
+    images = {name: read_scan(case, name) for name in modalities}
     first = modalities[0]
     scan = images[first].grid
     if not settings.resample_modalities:
@@ -69,7 +71,7 @@ def prepare(case: Case, modalities: Sequence[str], *, settings: Preprocessing, l
     foregrounds = [find_foreground(array, rule=settings.foreground) for array in arrays]
     label = None
     if case.label is not None:
-        stored = read_reference(case, case.label, scan=scan, modality=first, labels=labels)
+        stored = read_reference(case, scan=scan, modality=first, labels=labels)
         label = to_working(stored.array, stored.grid, working=working, order=0).astype(np.uint8)
     box = _box_around(foregrounds, label=label)
     normalised = [
@@ -84,28 +86,28 @@ def prepare(case: Case, modalities: Sequence[str], *, settings: Preprocessing, l
     )
 
 
-def read_reference(case: Case, mask: Path, *, scan: Grid, modality: str, labels: Labels) -> Image:
+def read_reference(case: Case, *, scan: Grid, modality: str, labels: Labels) -> Image:
     """Read a case's mask and make sure that it belongs to the scan.
 
     Args:
-        case: Named in messages.
-        mask: Its reference mask.
+        case: Has a mask.
         scan: The grid of the image of `modality`.
         modality: Which image that is.
         labels: Which stored values the mask may hold.
 
     Raises:
-        ImageError, LabelError: As `read_label`, or the mask holds undeclared values.
+        ImageError, LabelError: As `read_mask`, or the mask holds undeclared values.
         GridError: The mask lies on another grid; another order of axes is none.
     """
-    label = read_label(mask)
+    assert case.label is not None, "the case has a mask"
+    label = read_mask(case, labels)
     advice = "resample the mask to the scan's grid (nearest neighbour)"
-    _check_same_voxels(scan, label.grid, mine=case.images[modality], others=mask, advice=advice)
-    labels.check(label.array, where=mask)
+    _check_same_voxels(scan, label.grid, mine=case.images[modality], others=case.label, advice=advice)
+    labels.check(label.array, where=case.label)
     return label
 
 
-def _paths(case: Case, modalities: Sequence[str]) -> dict[str, Path]:
+def _check_modalities(case: Case, modalities: Sequence[str]) -> None:
     missing = [name for name in modalities if name not in case.images]
     if missing:
         raise LayoutError(
@@ -114,7 +116,6 @@ def _paths(case: Case, modalities: Sequence[str]) -> dict[str, Path]:
             where=f"case {case.id}",
             next_step=f"add {', '.join(missing)}, or use a network for the modalities that you have",
         )
-    return {name: case.images[name] for name in modalities}
 
 
 def _check_same_voxels(first: Grid, other: Grid, *, mine: Path, others: Path, advice: str) -> None:

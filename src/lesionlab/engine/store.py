@@ -93,8 +93,8 @@ def store_cases(
 def _store_case(
     case: Case, folder: Path, *, modalities: Sequence[str], settings: Preprocessing, labels: Labels
 ) -> StoredCase:
-    files = [*(case.images[name] for name in modalities if name in case.images), *([case.label] if case.label else [])]
-    key = content_key(files, settings=[_FORMAT, list(modalities), settings.model_dump()])
+    parts = [case.parts, case.label_part, labels.lesion_above]
+    key = content_key(case.files, settings=[_FORMAT, list(modalities), settings.model_dump(), parts])
     target = folder / f"{case.id}-{key}"
     if not (target / "case.json").exists():
         _write(prepare(case, modalities, settings=settings, labels=labels), target)

@@ -7,8 +7,8 @@ from lesionlab.core.labels import Labels
 from lesionlab.core.network import network
 from lesionlab.core.plan import Plan
 from lesionlab.core.recipe import Sampling
-from lesionlab.engine.patches import PatchSampler
-from lesionlab.engine.sampling import SliceSampler, difficulty_odds, index_slices
+from lesionlab.engine.patches import PatchSampler, patch_playlist
+from lesionlab.engine.sampling import SliceSampler, index_slices, slice_playlist
 from lesionlab.engine.store import StoredCase
 
 
@@ -18,7 +18,7 @@ def make_sampler(plan: Plan, cases: Sequence[StoredCase]) -> SliceSampler | Patc
     kind = SliceSampler if len(recipe.sampling.size) == 2 else PatchSampler
     return kind(
         cases,
-        plan.labels,
+        plan.targets,
         settings=recipe.sampling,
         augmentation=augmentation.build(recipe.augmentation.name, **recipe.augmentation.options),
         seed=recipe.training.seed,
@@ -29,5 +29,5 @@ def make_sampler(plan: Plan, cases: Sequence[StoredCase]) -> SliceSampler | Patc
 def samples_per_epoch(cases: Sequence[StoredCase], labels: Labels, *, settings: Sampling) -> int:
     """Return the length of the playlist that one epoch goes through."""
     if len(settings.size) == 3:
-        return len(cases) * settings.patches_per_case
-    return int(difficulty_odds(index_slices(cases, labels).area, settings).sum())
+        return len(patch_playlist(len(cases), settings, seed=0))
+    return len(slice_playlist(index_slices(cases, labels), settings, seed=0))

@@ -8,6 +8,7 @@ import torch
 from lesionlab.core.metric import MaskPair
 from lesionlab.core.plan import Plan
 from lesionlab.engine.inference import predict_probabilities
+from lesionlab.engine.readout import Readout
 from lesionlab.engine.store import StoredCase
 from lesionlab.metrics.overlap import Dice
 
@@ -27,6 +28,7 @@ def _dice(trained: torch.nn.Module, case: StoredCase, plan: Plan) -> float:
         window=plan.recipe.sampling.size,
         background=case.background,
         settings=plan.recipe.inference.model_copy(update={"flips": False}),
+        readout=Readout.of(plan),
     )
     label = np.asarray(case.label())
     counted = ~plan.labels.ignored_of(label)

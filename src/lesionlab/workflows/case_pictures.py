@@ -11,7 +11,8 @@ from lesionlab.core.case import Case
 from lesionlab.core.grid import TOLERANCE_MM
 from lesionlab.core.labels import Labels
 from lesionlab.core.report import Report, Row
-from lesionlab.engine.images import Image, read_image, read_label
+from lesionlab.engine.case_files import read_mask, read_scan
+from lesionlab.engine.images import Image, read_label
 from lesionlab.pages.overlay import draw_overlay
 from lesionlab.pages.report_page import Picture
 
@@ -56,8 +57,7 @@ def _kind(row: Row) -> tuple[str, str, str]:
 
 
 def _draw(label: str, row: Row, *, case: Case, mask: Path, labels: Labels) -> Picture:
-    assert case.label is not None
-    reference, predicted = read_label(case.label), read_label(mask)
+    reference, predicted = read_mask(case, labels), read_label(mask)
     modality, scan = _scan_on_grid(case, reference)
     orientation = reference.grid.to_canonical()
     image, outlined, label_map = (
@@ -81,8 +81,8 @@ def _draw(label: str, row: Row, *, case: Case, mask: Path, labels: Labels) -> Pi
 
 def _scan_on_grid(case: Case, reference: Image) -> tuple[str, np.ndarray]:
     """Return name and voxels of the first modality on the reference's grid, else an empty picture that says so."""
-    for modality, path in case.images.items():
-        scan = read_image(path)
+    for modality in case.images:
+        scan = read_scan(case, modality)
         if scan.grid.distance_mm(reference.grid) <= TOLERANCE_MM:
             return modality, scan.array
     return "nothing: no scan lies on the grid of the reference", np.zeros(reference.grid.shape, np.float32)

@@ -19,6 +19,7 @@ from lesionlab.core.progress import track
 from lesionlab.core.protocol import Protocol, protocol
 from lesionlab.core.report import Report, Row, Rules
 from lesionlab.core.storage import write_text_atomically
+from lesionlab.engine.case_files import read_mask
 from lesionlab.engine.images import read_label
 from lesionlab.layouts.opening import open_layout
 from lesionlab.pages.report_page import render_report
@@ -208,7 +209,7 @@ def _match(predictions: Path, cases: Sequence[Case]) -> dict[str, Path]:
 
 def _score_case(case: Case, mask: Path, labels: Labels, protocols: dict[str, Protocol]) -> list[Row]:
     assert case.label is not None
-    predicted, reference = read_label(mask), read_label(case.label)
+    predicted, reference = read_label(mask), read_mask(case, labels)
     reference.grid.check_same(
         predicted.grid, mine=case.label, others=mask, next_step="predict the case again on its own grid"
     )

@@ -8,7 +8,7 @@ import lesionlab.losses
 import lesionlab.transforms  # noqa: F401  # these three register what a recipe may name
 from lesionlab.core.errors import CheckpointError, RecipeError
 from lesionlab.core.layout import layout
-from lesionlab.core.plan import Fingerprint, Plan
+from lesionlab.core.plan import Fingerprint, Plan, outputs
 from lesionlab.core.recipe import Choice, Recipe, read_recipe
 from lesionlab.engine.checkpoint import save_checkpoint
 from lesionlab.engine.planning import complete
@@ -53,11 +53,11 @@ def import_checkpoint(file: Path, out: Path, *, network: str, recipe: str, layou
             next_step="choose another (lesionlab list recipes)",
         )
     imported = import_published(file, network, defaults=chosen.network.options, options={})
-    _check_sizes(imported, chosen, regions=len(labels.names), where=file)
+    _check_sizes(imported, chosen, regions=outputs(chosen, labels), where=file)
     own = {name: value for name, value in imported.options.items() if name not in ("modalities", "regions")}
     fitted = chosen.model_copy(update={"network": Choice(name=network, options=own)})
     plan = Plan(
-        recipe=complete(fitted, regions=len(labels.names)),
+        recipe=complete(fitted, labels),
         regions={name: tuple(sorted(values)) for name, values in labels.regions.items()},
         ignored=tuple(sorted(labels.ignored)),
         layout=layout_name,

@@ -17,6 +17,7 @@ from lesionlab.core.storage import write_bytes_atomically
 from lesionlab.engine.checkpoint import Checkpoint, open_checkpoint
 from lesionlab.engine.content_key import content_key
 from lesionlab.engine.images import write_image
+from lesionlab.engine.pictures import PICTURE_ENDINGS, picture_of_mask
 from lesionlab.engine.postprocess import to_label_map, to_masks
 from lesionlab.engine.predictor import Predictor
 from lesionlab.layouts.opening import open_layout
@@ -57,7 +58,7 @@ def predict(
     overlap: float | None = None,
     flips: bool | None = None,
 ) -> Predicted:
-    """Write ``<case>_mask.nii.gz`` for every case, on the grid of its first modality.
+    """Write ``<case>_mask.nii.gz`` for every case, on the grid of its first modality; of pictures also a PNG.
 
     A case that fails does not stop the others. Finished cases are skipped when neither weights, settings nor scans
     have changed.
@@ -133,7 +134,11 @@ def _predict_case(predictor: Predictor, case: Case, *, out: Path, save_probabili
         prediction.probabilities, predictor.checkpoint.postprocessing, voxel_volume_mm3=grid.voxel_volume_mm3
     )
     files = [out / f"{case.id}_mask.nii.gz"]
-    write_image(files[0], to_label_map(masks, plan.regions), grid=grid, space_code=prediction.space_code)
+    label = to_label_map(masks, plan.regions)
+    write_image(files[0], label, grid=grid, space_code=prediction.space_code)
+    if case.images[plan.recipe.modalities[0]].suffix.lower() in PICTURE_ENDINGS:
+        files.append(out / f"{case.id}_mask.png")
+        write_bytes_atomically(files[-1], picture_of_mask(label))
     if save_probabilities:
         for region, probability in zip(plan.regions, prediction.probabilities, strict=True):
             files.append(out / f"{case.id}_probability_{region}.nii.gz")

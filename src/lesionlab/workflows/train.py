@@ -69,7 +69,7 @@ def train(
         LesionlabError: Recipe, data or an earlier training in `out` cannot be used; the message says which.
     """
     layout_name, layout = open_layout(data)
-    wanted = complete(read_recipe(recipe, changes=changes), regions=len(layout.labels.names))
+    wanted = complete(read_recipe(recipe, changes=changes), layout.labels)
     _check_modalities(wanted, layout)
     training, validation = divide_cases(_with_masks(layout), wanted, where=data)
     stored = store_cases(

@@ -122,11 +122,10 @@ def _validation_cases(checkpoint: Checkpoint, data: str) -> list[Case]:
 def _score_case(
     predictor: Predictor, case: Case, *, candidates: Sequence[Postprocessing], measured: Metric
 ) -> Float[np.ndarray, "candidate"]:
-    assert case.label is not None, "validation cases have masks"
     prediction = predictor.predict(case)
     plan = predictor.checkpoint.plan
     labels, modality = plan.labels, plan.recipe.modalities[0]
-    stored = read_reference(case, case.label, scan=prediction.grid, modality=modality, labels=labels)
+    stored = read_reference(case, scan=prediction.grid, modality=modality, labels=labels)
     label = reorient(stored.array, source=stored.grid, target=prediction.grid)
     counted, references = ~labels.ignored_of(label), labels.regions_of(label)
     grid = prediction.grid

@@ -1,0 +1,81 @@
+"""Read the images and masks of a case, whatever kind of file they lie in."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Num
+
+from lesionlab.core.case import Case, Modality
+from lesionlab.core.errors import ImageError
+from lesionlab.core.grid import Grid
+from lesionlab.core.labels import Labels
+from lesionlab.engine.images import Image, as_label, read_image
+from lesionlab.engine.pictures import ARRAY_ENDINGS, PICTURE_ENDINGS, read_array, read_picture
+
+SECOND_LESION = 2
+"""Stored value of what only the further masks of a case mark."""
+
+
+def read_scan(case: Case, modality: Modality) -> Image:
+    """Read the image of one modality.
+
+    Raises:
+        ImageError: The file is missing, damaged, of no known kind, or holds something else than finite numbers.
+    """
+    return read_file(case.images[modality], case.parts.get(modality, ""))
+
+
+def read_mask(case: Case, labels: Labels) -> Image:
+    """Read a case's reference mask, further masks included; values that nobody declared are not refused here.
+
+    Raises:
+        ImageError: As `read_scan`.
+        LabelError: A value is no whole number, where `labels` do not say above which number there is lesion.
+        GridError: A further mask lies on another grid.
+    """
+    assert case.label is not None, "the case has a mask"
+    first = _read_mask_file(case.label, case.label_part, labels)
+    if not case.further_labels:
+        return first
+    values = first.array.copy()
+    for path in case.further_labels:
+        further = _read_mask_file(path, "", labels)
+        advice = "resample the mask to the scan's grid (nearest neighbour)"
+        first.grid.check_same(further.grid, mine=case.label, others=path, next_step=advice)
+        values[(values == 0) & (further.array > 0)] = SECOND_LESION
+    return replace(first, array=values)
+
+
+def read_file(path: Path, part: str = "") -> Image:
+    """Read one image file, or one series of DICOM files.
+
+    Pictures and plain arrays do not say where they lie: their voxels are taken as 1 mm apart, columns from the
+    patient's right to left and rows from front to back, as DICOM has them.
+
+    Raises:
+        ImageError: As `read_scan`.
+    """
+    ending = path.suffix.lower()
+    if ending in PICTURE_ENDINGS:
+        return _without_place(read_picture(path, part), path)
+    if ending in ARRAY_ENDINGS:
+        return _without_place(read_array(path, part), path)
+    return read_image(path)
+
+
+def _read_mask_file(path: Path, part: str, labels: Labels) -> Image:
+    image = read_file(path, part)
+    if labels.lesion_above is not None:
+        return replace(image, array=(image.array > labels.lesion_above).astype(np.int16))
+    return as_label(image, where=path)
+
+
+def _without_place(array: Num[np.ndarray, "x y z"], path: Path) -> Image:
+    values = np.ascontiguousarray(array, dtype=np.float32)
+    if not np.isfinite(values).all():
+        raise ImageError(
+            "finite values", found="NaN or infinite ones", where=path, next_step="repair or exclude this image"
+        )
+    shape = (values.shape[0], values.shape[1], values.shape[2])
+    return Image(array=values, grid=Grid.of(shape, np.diag([-1.0, -1.0, 1.0, 1.0])), space_code=1)
