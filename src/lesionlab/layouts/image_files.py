@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from lesionlab.core.case import Case, Modality
@@ -22,6 +22,14 @@ def visible(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted((path for path in folder.iterdir() if path.name[0] != "."), key=lambda path: natural_key(path.name))
+
+
+def find_below(folder: Path, pattern: str, *, depths: Iterable[int]) -> Iterator[Path]:
+    """Yield what matches `pattern` and lies so many folders below `folder` (0: in it), hidden entries left out."""
+    for depth in depths:
+        for path in folder.glob("*/" * depth + pattern):
+            if not any(part[0] == "." for part in path.relative_to(folder).parts):
+                yield path
 
 
 def list_image_stems(folder: Path, suffix: str) -> list[str]:
@@ -53,6 +61,31 @@ def find_image(stem: Path) -> Path | None:
     return found[0] if found else None
 
 
+def find_matching(folder: Path, pattern: str, *, what: str) -> Path | None:
+    """Return the image in `folder` whose name without its ending is all of the regular expression `pattern`.
+
+    Capitals and small letters count as one. None where there is none.
+
+    Args:
+        folder: Where the image lies; it need not exist.
+        pattern: Of the name without ``.nii`` or ``.nii.gz``.
+        what: The image in words, named in the message.
+
+    Raises:
+        LayoutError: Several names match.
+    """
+    named = re.compile(f"({pattern})({'|'.join(map(re.escape, ENDINGS))})", re.IGNORECASE)
+    found = [path for path in visible(folder) if named.fullmatch(path.name) and path.is_file()]
+    if len(found) > 1:
+        raise LayoutError(
+            f"one image of {what}",
+            found=" and ".join(path.name for path in found),
+            where=folder,
+            next_step="move all but the one that is meant out of this folder",
+        )
+    return found[0] if found else None
+
+
 def find_modalities(case_id: str, stems: Mapping[Modality, Path]) -> dict[Modality, Path]:
     """Return the image of each modality.
 
@@ -64,15 +97,20 @@ def find_modalities(case_id: str, stems: Mapping[Modality, Path]) -> dict[Modali
         LayoutError: A modality has no image, or two.
     """
     images = {modality: find_image(stem) for modality, stem in stems.items()}
-    for modality, path in images.items():
-        if path is None:
-            raise LayoutError(
-                f"an image of modality {modality!r} for case {case_id!r}, {stems[modality].name}.nii.gz or .nii",
-                found=describe(stems[modality].parent),
-                where=stems[modality].parent,
-                next_step="add the image, or take the case out of the folder",
-            )
+    for modality, stem in stems.items():
+        if images[modality] is None:
+            raise no_image(case_id, modality, named=f"{stem.name}.nii.gz or .nii", folder=stem.parent)
     return {modality: path for modality, path in images.items() if path is not None}
+
+
+def no_image(case_id: str, modality: Modality, *, named: str, folder: Path) -> LayoutError:
+    """Return the refusal of a case that lacks a modality, whose file in `folder` should be `named` so."""
+    return LayoutError(
+        f"an image of modality {modality!r} for case {case_id!r}, {named}",
+        found=describe(folder),
+        where=folder,
+        next_step="add the image, or take the case out of the folder",
+    )
 
 
 def in_order(cases: Iterable[Case], *, wanted: str, folder: Path) -> list[Case]:

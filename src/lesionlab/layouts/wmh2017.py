@@ -6,7 +6,7 @@ from pathlib import Path
 from lesionlab.core.case import Case, Modality, Split
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import layout
-from lesionlab.layouts.image_files import find_image, find_modalities, in_order
+from lesionlab.layouts.image_files import find_below, find_image, find_modalities, in_order
 
 LABELS = Labels(regions={"lesion": frozenset({1})}, ignored=frozenset({2}))
 """1 is a white-matter hyperintensity; 2 is other pathology, which the challenge leaves out of every score."""
@@ -47,9 +47,7 @@ class Wmh2017:
     def _case_folders(self) -> set[Path]:
         """Return the folders that hold `pre` or a mask, at the depths where the challenge has cases."""
         marks = ("pre", "wmh.nii.gz", "wmh.nii")
-        paths = (path for depth in (2, 3, 4) for mark in marks for path in self.folder.glob("*/" * depth + mark))
-        folders = {path.parent for path in paths}
-        return {folder for folder in folders if not _is_hidden(folder.relative_to(self.folder))}
+        return {path.parent for mark in marks for path in find_below(self.folder, mark, depths=(2, 3, 4))}
 
     def _case(self, case_folder: Path) -> Case:
         parts = case_folder.relative_to(self.folder).parts
@@ -65,7 +63,3 @@ class Wmh2017:
             site="/".join(named[:-1]),
             split=split,
         )
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part[0] == "." for part in path.parts)

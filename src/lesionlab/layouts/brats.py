@@ -1,0 +1,145 @@
+"""The BraTS challenges: brain tumours on four MRI sequences, as named since 2018."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from lesionlab.core.case import Case, Modality, Split
+from lesionlab.core.labels import Labels
+from lesionlab.core.layout import layout
+from lesionlab.layouts.image_files import (
+    find_below,
+    find_image,
+    find_matching,
+    find_modalities,
+    in_order,
+    list_image_stems,
+)
+
+CITATION = (
+    "Menze et al. 2015, IEEE Transactions on Medical Imaging 34(10):1993-2024, doi:10.1109/TMI.2014.2377694; Baid et "
+    "al. 2021, arXiv:2107.02314"
+)
+
+PATIENT = r"(?i:(?P<patient>brats1[789]_(?P<site>[^_]+)_.+)_\d+|(?P<also>brats-.+)-\d+)"
+"""Ids that end in the number of a visit: Brats18_CBICA_AAB_1 and BraTS-GLI-00000-000. Others name the patient."""
+
+SPLITS: tuple[Split, ...] = ("training", "validation")
+"""BraTS calls its public parts so, in the names of folders or cases; the masks of the second one are hidden."""
+
+GRADES = ("HGG", "LGG")
+"""Folders of 2018 and 2019: high-grade and low-grade glioma."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Naming:
+    """How an edition names the files of a case.
+
+    Attributes:
+        separator: Between the case's id and the sequence; None where files have no id in their names.
+        sequences: The edition's word for each modality.
+        enhancing: Stored values of enhancing tumour.
+    """
+
+    separator: str | None
+    sequences: dict[Modality, str]
+    enhancing: frozenset[int]
+
+    def stems(self, folder: Path) -> dict[Modality, Path]:
+        """Return the path of each image without its ending."""
+        prefix = "" if self.separator is None else folder.name + self.separator
+        return {modality: folder / (prefix + word) for modality, word in self.sequences.items()}
+
+    @property
+    def labels(self) -> Labels:
+        """Whole tumour, tumour core and enhancing tumour, each within the one before it."""
+        core = self.enhancing | {1}
+        return Labels(regions={"WT": core | {2}, "TC": core, "ET": self.enhancing})
+
+
+OLD_WORDS = {"t1ce": "t1ce", "t1": "t1", "flair": "flair", "t2": "t2"}
+NEW_WORDS = {"t1ce": "t1c", "t1": "t1n", "flair": "t2f", "t2": "t2w"}
+
+SINCE_2023 = Naming(separator="-", sequences=NEW_WORDS, enhancing=frozenset({3}))
+UNTIL_2021 = Naming(separator="_", sequences=OLD_WORDS, enhancing=frozenset({4}))
+WITHOUT_ID = Naming(separator=None, sequences=OLD_WORDS, enhancing=frozenset({3, 4}))
+NAMINGS = (SINCE_2023, UNTIL_2021, WITHOUT_ID)
+
+WANTED = "one folder per case with <id>_{flair,t1,t1ce,t2}, <id>-{t2f,t1n,t1c,t2w} or flair, t1, t1ce and t2"
+
+
+@layout("brats")
+class Brats:
+    """One folder per case with four images and ``seg``, as named in 2018-2021, since 2023, or by SYNAPSE-Net.
+
+    - 2018-2021: ``<id>/<id>_{t1ce,t1,flair,t2,seg}.nii.gz``; enhancing tumour is 4.
+    - Since 2023: ``<id>/<id>-{t1c,t1n,t2f,t2w,seg}.nii.gz``; enhancing tumour is 3. Later tasks that give 4 another
+      meaning (resection cavity) are refused when their masks are read.
+    - SYNAPSE-Net: ``<id>/{t1ce,t1,flair,t2}.nii.gz``, with ``seg`` beside them or ``labels/<id>.nii.gz`` or
+      ``labels/<id>_seg.nii.gz`` next to the case's folder or above; enhancing tumour may be 3 or 4.
+
+    The regions are WT (whole tumour), TC (1, necrosis, with the enhancing part) and ET; 2 is oedema. In a folder that
+    mixes editions, enhancing tumour may be 3 or 4. The cases lie in `folder` itself or up to two folders deeper;
+    ``HGG`` and ``LGG`` among these folders become the category, "training" and "validation" in the name of one of
+    them, or of the case, the split.
+
+    Args:
+        folder: Where the dataset lies.
+        patient_pattern: A regular expression for all of a case's id; its first group is the patient. The default
+            removes the number of the visit where the challenge's ids have one. An id that does not match is a patient.
+    """
+
+    modalities: tuple[Modality, ...] = tuple(OLD_WORDS)
+    citation: str = CITATION
+
+    def __init__(self, folder: Path, patient_pattern: str = PATIENT) -> None:
+        self.folder = folder
+        self.patient_pattern = re.compile(patient_pattern)
+
+    @cached_property
+    def labels(self) -> Labels:
+        """What the masks of the editions that lie in the folder hold; those since 2023 where there is no case."""
+        found = {naming.enhancing for _, naming in self._case_folders()} or {SINCE_2023.enhancing}
+        enhancing: frozenset[int] = frozenset().union(*found)
+        return Naming(separator=None, sequences=OLD_WORDS, enhancing=enhancing).labels
+
+    def cases(self) -> Iterator[Case]:
+        """Yield every case in the order of its id; a case without a mask has no label.
+
+        Raises:
+            LayoutError: There is no case, two have one id, or a case lacks a modality.
+        """
+        found = (self._case(folder, naming) for folder, naming in self._case_folders())
+        yield from in_order(found, wanted=WANTED, folder=self.folder)
+
+    def _case_folders(self) -> Iterator[tuple[Path, Naming]]:
+        for folder in find_below(self.folder, "*", depths=range(3)):
+            stems = set(list_image_stems(folder, ""))
+            for naming in NAMINGS:
+                if any(stem.name in stems for stem in naming.stems(folder).values()):
+                    yield folder, naming
+
+    def _case(self, folder: Path, naming: Naming) -> Case:
+        patient = self.patient_pattern.fullmatch(folder.name)
+        groups = patient.groupdict() if patient else {}
+        parts = folder.relative_to(self.folder).parts
+        return Case(
+            id=folder.name,
+            images=find_modalities(folder.name, naming.stems(folder)),
+            label=self._mask(folder, naming),
+            group=next((group for group in patient.groups() if group), folder.name) if patient else folder.name,
+            site=groups.get("site") or "",
+            split=next((split for split in SPLITS if any(split in part.lower() for part in parts)), None),
+            category=next((part for part in parts if part in GRADES), None),
+        )
+
+    def _mask(self, folder: Path, naming: Naming) -> Path | None:
+        if naming.separator is not None:
+            named = find_image(folder / f"{folder.name}{naming.separator}seg")
+            return named or find_matching(folder, ".*_Segm", what="the tumour")  # one case of 2020 is named so
+        above = [parent for parent in folder.parents if parent == self.folder or self.folder in parent.parents]
+        stems = [folder / "seg", folder / "labels" / "seg"]
+        stems += [parent / "labels" / name for parent in above for name in (folder.name, f"{folder.name}_seg")]
+        return next((path for path in map(find_image, stems) if path), None)
