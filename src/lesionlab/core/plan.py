@@ -52,6 +52,8 @@ class Plan(_Frozen):
         validate_every: Steps between two validations.
         started_from: "KIND:KEY" of the weights that it began with instead of random ones.
         lesion_above: As in `lesionlab.core.labels.Labels`.
+        categories: What a classifier tells apart, in the order of its outputs; empty for segmentation.
+        category_cases: How many training cases each of them has.
     """
 
     version: Literal[1] = PLAN_VERSION
@@ -67,6 +69,8 @@ class Plan(_Frozen):
     validate_every: int
     started_from: tuple[str, ...] = ()
     lesion_above: float | None = None
+    categories: tuple[str, ...] = ()
+    category_cases: tuple[int, ...] = ()
 
     @property
     def labels(self) -> Labels:
@@ -81,8 +85,8 @@ class Plan(_Frozen):
 
     @property
     def outputs(self) -> int:
-        """Channels of the network's logits: one per target, and one more for the background of exclusive classes."""
-        return outputs(self.recipe, self.labels)
+        """Channels of the network's logits: one per category of a classifier, else as `outputs`."""
+        return len(self.categories) or outputs(self.recipe, self.labels)
 
 
 def targets(recipe: Recipe, labels: Labels) -> Labels:
@@ -91,7 +95,7 @@ def targets(recipe: Recipe, labels: Labels) -> Labels:
 
 
 def outputs(recipe: Recipe, labels: Labels) -> int:
-    """Return how many channels a network's logits have; see `Plan.outputs`."""
+    """Return the channels of logits: one per target, and one more for the background of exclusive classes."""
     return len(targets(recipe, labels).names) + (recipe.classes == "values")
 
 

@@ -117,6 +117,21 @@ class Inference(_Section):
     batch: int = Field(default=4, ge=1)
 
 
+class Classification(_Section):
+    """What a classifier tells apart, for recipes with the task "classify".
+
+    `categories` names them in the order of the network's outputs; none takes those of the data, the ones without
+    finding first. Of two, the last is the one to be found. With `balance`, the weights of a loss that is given none are
+    such that all categories count alike, however many cases each has. `chosen_by` says which number of the validation
+    cases chooses the best weights: the area under the curve, the mean share found of each category, or the geometric
+    mean of the probability that each case's own category was given.
+    """
+
+    categories: tuple[str, ...] = ()
+    balance: bool = True
+    chosen_by: Literal["auc", "balanced_accuracy", "probability"] = "auc"
+
+
 class Recipe(_Section):
     """A whole training decision, read from TOML; nothing is inherited and no key is ignored.
 
@@ -126,7 +141,7 @@ class Recipe(_Section):
 
     name: str
     description: str = ""
-    task: Literal["segment"] = "segment"
+    task: Literal["segment", "classify"] = "segment"
     classes: Literal["regions", "values"] = "regions"
     modalities: tuple[str, ...] = Field(min_length=1)
     preprocessing: Preprocessing = Preprocessing()
@@ -136,6 +151,7 @@ class Recipe(_Section):
     augmentation: Choice
     training: Training
     validation: Validation = Validation()
+    classification: Classification = Classification()
     inference: Inference = Inference()
 
     @property

@@ -100,8 +100,19 @@ def resolve(
 
 def complete(recipe: Recipe, labels: Labels) -> Recipe:
     """Return the recipe with all options of its network, loss and augmentation filled in and checked."""
+    return complete_for(recipe, outputs=outputs(recipe, labels))
+
+
+def complete_for(recipe: Recipe, *, outputs: int) -> Recipe:
+    """Return the recipe complete, for a network with so many channels of logits.
+
+    Raises:
+        NameUnknownError, OptionError: It names a network, loss, augmentation or option that does not exist.
+        RecipeError: Its sizes, network or loss do not belong together.
+    """
     _check_axes(recipe)
-    inputs = {"modalities": len(recipe.modalities), "regions": outputs(recipe, labels)}
+    _check_task(recipe)
+    inputs = {"modalities": recipe.channels, "regions": outputs}
     changes = {
         "network": _complete(recipe.network, network, given=inputs),
         "loss": _complete(recipe.loss, loss, given={}),
@@ -119,6 +130,19 @@ def _check_axes(recipe: Recipe) -> None:
             where=f"recipe {recipe.name}, key sampling.size",
             next_step="give one size per axis",
         )
+
+
+def _check_task(recipe: Recipe) -> None:
+    wanted = recipe.task == "classify"
+    for registry, choice, mark in ((network, recipe.network, "is_classifier"), (loss, recipe.loss, "is_for_classes")):
+        if getattr(registry.get(choice.name), mark, False) != wanted:
+            fitting = [name for name in registry if getattr(registry.get(name), mark, False)]
+            raise RecipeError(
+                f"a {registry.kind} to {recipe.task} with",
+                found=f"{choice.name}, which is {'not ' if wanted else ''}for classification",
+                where=f"recipe {recipe.name}, key {registry.kind}.name",
+                next_step=f"choose {', '.join(fitting)}" if wanted else 'choose another, or write task = "classify"',
+            )
 
 
 def _complete(choice: Choice, registry: Registry[Any], *, given: Mapping[str, Any]) -> Choice:

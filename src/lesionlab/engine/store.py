@@ -37,6 +37,7 @@ class StoredCase:
         geometry: The way back to the scan's own grid.
         background: Value of air in each modality, for padding.
         space_code: NIfTI code of the scan's space.
+        category: What the whole case shows, or None where nobody said.
     """
 
     id: str
@@ -46,6 +47,7 @@ class StoredCase:
     geometry: Geometry
     background: tuple[float, ...]
     space_code: int
+    category: str | None = None
 
     def image(self) -> Float32[np.ndarray, "modality x y z"]:
         """Return the memory-mapped, normalised image."""
@@ -107,6 +109,7 @@ def _store_case(
         geometry=_parse_geometry(content["geometry"]),
         background=tuple(content["background"]),
         space_code=content["space_code"],
+        category=case.category,
     )
 
 

@@ -1,6 +1,7 @@
 """Cross-entropy of exclusive classes, the rare ones weighing more where wanted."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,6 +24,8 @@ class ClassCrossEntropy(nn.Module):
 
     Source: Ma et al., MICCAI 2024, arXiv:2407.08948; bitMyron/sa-swin, commit 5c0bc10 (weights).
     """
+
+    is_for_classes: ClassVar[bool] = True
 
     def __init__(self, *, weights: tuple[float, ...] = (), smoothing: float = 0.0) -> None:
         super().__init__()

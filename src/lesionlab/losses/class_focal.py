@@ -1,5 +1,7 @@
 """Cross-entropy of exclusive classes that looks away from easy cases."""
 
+from typing import ClassVar
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -22,6 +24,8 @@ class ClassFocal(nn.Module):
 
     Source: Lin et al., doi:10.1109/ICCV.2017.324.
     """
+
+    is_for_classes: ClassVar[bool] = True
 
     def __init__(self, *, weights: tuple[float, ...] = (), gamma: float = 2.0) -> None:
         super().__init__()
