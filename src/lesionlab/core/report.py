@@ -74,7 +74,8 @@ class Summary:
         mean: Their mean.
         sd: Their sample standard deviation; NaN for fewer than two.
         median: Their median.
-        low: Lower end of the 95 % bootstrap interval of the mean over cases; NaN for fewer than three.
+        low: Lower end of the 95 % bootstrap interval of the mean over cases, whole patients drawn; NaN for fewer than
+            three patients.
         high: Upper end.
     """
 
@@ -162,8 +163,9 @@ def column(row: Row, *, has_one_region: bool) -> str:
 
 
 def _summarise(rows: list[Row]) -> Summary:
-    values = [row.value for row in rows if not math.isnan(row.value)]
-    ends = interval.mean_interval(values)
+    defined = [row for row in rows if not math.isnan(row.value)]
+    values = [row.value for row in defined]
+    ends = interval.mean_interval(values, groups=[row.group for row in defined])
     return Summary(
         protocol=rows[0].protocol,
         region=rows[0].region,
@@ -188,7 +190,7 @@ def _described(report: Report) -> dict[str, Any]:
         "interval": {
             "of": "the mean over cases",
             "level": interval.LEVEL,
-            "method": "BCa bootstrap",
+            "method": "BCa bootstrap over patients, level raised for their number",
             "resamples": interval.RESAMPLES,
             "seed": interval.SEED,
         },

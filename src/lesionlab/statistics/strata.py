@@ -1,0 +1,67 @@
+"""Parts of the patients that are looked at apart: by site, by lesion load, by any column of a table."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from lesionlab.statistics.comparison import ModelScore, summarise_models
+from lesionlab.statistics.score_table import ScoreTable
+
+FEW = 10
+"""A part of fewer patients is shown with a warning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stratum:
+    """One part of the patients.
+
+    Attributes:
+        by: What divides them ("site").
+        name: Which part ("Utrecht").
+        n: Patients.
+        models: Each model's scores in this part.
+    """
+
+    by: str
+    name: str
+    n: int
+    models: tuple[ModelScore, ...]
+
+    @property
+    def is_small(self) -> bool:
+        """Whether there are too few patients to lean on."""
+        return self.n < FEW
+
+
+def stratify(table: ScoreTable, parts: Mapping[str, str], *, by: str) -> tuple[Stratum, ...]:
+    """Return the scores of each part, parts in order of their names.
+
+    Args:
+        table: Of all patients.
+        parts: Patient -> part; patients without one are left out.
+        by: What divides them.
+    """
+    together: dict[str, set[str]] = {}
+    for patient in table.patients:
+        if parts.get(patient):
+            together.setdefault(parts[patient], set()).add(patient)
+    strata = []
+    for name in sorted(together):
+        part = table.of(frozenset(together[name]))
+        strata.append(Stratum(by=by, name=name, n=len(part.patients), models=summarise_models(part)))
+    return tuple(strata)
+
+
+def thirds(values: Mapping[str, float], *, unit: str) -> dict[str, str]:
+    """Return the third in which each value lies, in words that sort from low to high; NaN is left out.
+
+    Fewer than three different values cannot be divided and give nothing.
+    """
+    known = {name: value for name, value in values.items() if not math.isnan(value)}
+    if len(set(known.values())) < 3:
+        return {}
+    first, second = np.quantile(list(known.values()), [1 / 3, 2 / 3])
+    words = (f"1 low, to {first:.3g} {unit}", f"2 middle, to {second:.3g} {unit}", f"3 high, above {second:.3g} {unit}")
+    return {name: words[int(value > first) + int(value > second)] for name, value in known.items()}
