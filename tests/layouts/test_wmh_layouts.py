@@ -3,16 +3,11 @@
 from pathlib import Path
 
 import pytest
+from sample_datasets import touch
 
 from lesionlab.core.errors import LayoutError
 from lesionlab.layouts import Wmh2017, WmhSplit
 from lesionlab.layouts.image_files import describe, list_image_stems, natural_key
-
-
-def touch(folder: Path, *names: str) -> None:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
 
 
 def touch_case(folder: Path, case: str) -> None:

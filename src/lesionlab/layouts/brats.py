@@ -14,6 +14,7 @@ from lesionlab.layouts.image_files import (
     find_image,
     find_matching,
     find_modalities,
+    folders_up_to,
     in_order,
     list_image_stems,
 )
@@ -139,7 +140,6 @@ class Brats:
         if naming.separator is not None:
             named = find_image(folder / f"{folder.name}{naming.separator}seg")
             return named or find_matching(folder, ".*_Segm", what="the tumour")  # one case of 2020 is named so
-        above = [parent for parent in folder.parents if parent == self.folder or self.folder in parent.parents]
-        stems = [folder / "seg", folder / "labels" / "seg"]
-        stems += [parent / "labels" / name for parent in above for name in (folder.name, f"{folder.name}_seg")]
-        return next((path for path in map(find_image, stems) if path), None)
+        beside = [parent / "labels" for parent in folders_up_to(self.folder, folder)]
+        stems = [labels / name for labels in beside for name in (folder.name, f"{folder.name}_seg")]
+        return next(filter(None, map(find_image, [folder / "seg", folder / "labels" / "seg", *stems])), None)

@@ -32,6 +32,11 @@ def find_below(folder: Path, pattern: str, *, depths: Iterable[int]) -> Iterator
                 yield path
 
 
+def folders_up_to(top: Path, path: Path) -> list[Path]:
+    """Return the folders above `path`, the nearest first, up to and including `top`."""
+    return [folder for folder in path.parents if folder == top or top in folder.parents]
+
+
 def list_image_stems(folder: Path, suffix: str) -> list[str]:
     """Return ``X`` for every visible file ``X<suffix>.nii.gz`` or ``X<suffix>.nii`` of `folder`, each once."""
     endings = tuple(suffix + ending for ending in ENDINGS)

@@ -7,7 +7,7 @@ from lesionlab.core.case import Case, Modality
 from lesionlab.core.errors import LayoutError
 from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.layout import layout
-from lesionlab.layouts.image_files import ENDINGS, find_below, in_order, list_image_stems, no_image
+from lesionlab.layouts.image_files import ENDINGS, find_below, find_matching, folders_up_to, in_order, no_image
 
 CITATION = "Hernandez Petzsche et al. 2022, Scientific Data 9:762, doi:10.1038/s41597-022-01875-5"
 
@@ -20,9 +20,10 @@ class Isles2022:
     """Per session ``sub-<X>/ses-<Y>/[dwi/]<sub>_<ses>_{dwi,adc}.nii.gz``, masks below ``derivatives``.
 
     The mask is ``derivatives/sub-<X>/ses-<Y>/<sub>_<ses>_msk.nii.gz``. The subjects lie in `folder` itself, in
-    ``rawdata`` beside ``derivatives``, or up to two folders deeper (``ISLES-2022/ISLES-2022``). Where a copy of the
-    dataset made a folder of each file, ``<sub>_<ses>_dwi.nii/``, the one image in it is taken. A case's id is
-    ``<sub>_<ses>``; the sessions of a subject are one group. The challenge gave no split of its public cases.
+    ``rawdata``, or up to three folders deeper (``ISLES-2022/ISLES-2022``), and ``derivatives`` lies beside them or
+    above. Where a copy of the dataset made a folder of each file, ``<sub>_<ses>_dwi.nii/``, the one image in it is
+    taken. A case's id is ``<sub>_<ses>``; the sessions of a subject are one group. The challenge gave no split of its
+    public cases.
 
     FLAIR is left out: the challenge has it on a grid of its own, not registered to the diffusion images.
 
@@ -57,15 +58,16 @@ class Isles2022:
         return Case(
             id=case_id,
             images={modality: _image_of(case_id, modality, images) for modality in self.modalities},
-            label=_find(_masks_of(session), f"{case_id}_msk"),
+            label=self._mask(session, f"{case_id}_msk"),
             group=subject,
         )
 
-
-def _masks_of(session: Path) -> Path:
-    root = session.parents[1]
-    beside = root.parent if root.name == RAW else root
-    return beside / MASKS / session.parent.name / session.name
+    def _mask(self, session: Path, stem: str) -> Path | None:
+        """Return the session's mask from the nearest ``derivatives``; that of ``rawdata`` lies beside it."""
+        top = self.folder.parent if self.folder.name == RAW else self.folder
+        above = folders_up_to(top, session)[1:]
+        masks = (folder / MASKS / session.parent.name / session.name for folder in above)
+        return next(filter(None, (_find(folder, stem) for folder in masks)), None)
 
 
 def _image_of(case_id: str, modality: Modality, folder: Path) -> Path:
@@ -78,10 +80,8 @@ def _image_of(case_id: str, modality: Modality, folder: Path) -> Path:
 def _find(folder: Path, stem: str) -> Path | None:
     """Return the image of this name, or the one inside a folder of this name; None where neither exists."""
     named = [folder / (stem + ending) for ending in ENDINGS]
-    found = [path for path in named if path.is_file()]
-    for path in named:
-        found += [path / (name + ending) for name in list_image_stems(path, "") for ending in ENDINGS
-                  if (path / (name + ending)).is_file()]  # fmt: skip
+    within = [find_matching(path, ".+", what=stem) for path in named]
+    found = [path for path in (*named, *within) if path is not None and path.is_file()]
     if len(found) > 1:
         raise LayoutError(
             f"one image {stem}",
