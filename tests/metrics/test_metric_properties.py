@@ -11,7 +11,25 @@ from lesionlab.core.metric import Mask, MaskPair, Metric, metric
 from lesionlab.metrics.overlap import Dice
 
 WITHOUT_SLICE_AXIS = [name for name in metric if name != "hd95_wmh"]
-SYMMETRIC = ["dice", "hd95_pooled", "hd95_pooled_voxels", "hd95_wmh", "lesion_f1", "absolute_volume_difference_ml"]
+OF_THE_VOLUME = {"accuracy", "specificity", "matthews_correlation"}
+"""They count background, so a larger volume changes them."""
+DIRECTED = {
+    "precision",
+    "recall",
+    "specificity",
+    "mean_distance_from_predicted",
+    "lesion_recall",
+    "lesion_precision",
+    "lesion_f1_touched",
+    "false_positive_lesions",
+    "predicted_lesions",
+    "reference_lesions",
+    "predicted_volume_ml",
+    "reference_volume_ml",
+    "volume_difference_ml",
+    "relative_volume_difference",
+    "avd_percent",
+}
 
 spacings = st.tuples(*[st.sampled_from([0.5, 1.0, 3.0])] * 3)
 
@@ -54,7 +72,7 @@ def test_the_order_of_axes_does_not_matter(name: str, pair: MaskPair, order: lis
     assert same(built(name)(pair), built(name)(turned))
 
 
-@pytest.mark.parametrize("name", SYMMETRIC)
+@pytest.mark.parametrize("name", [name for name in metric if name not in DIRECTED])
 @settings(max_examples=25, deadline=None)
 @given(pair=mask_pairs())
 def test_prediction_and_reference_may_change_places(name: str, pair: MaskPair) -> None:
@@ -62,7 +80,7 @@ def test_prediction_and_reference_may_change_places(name: str, pair: MaskPair) -
     assert same(built(name)(pair), built(name)(swapped))
 
 
-@pytest.mark.parametrize("name", WITHOUT_SLICE_AXIS)
+@pytest.mark.parametrize("name", [name for name in WITHOUT_SLICE_AXIS if name not in OF_THE_VOLUME])
 @settings(max_examples=25, deadline=None)
 @given(pair=mask_pairs(), margin=st.integers(1, 3))
 def test_background_around_the_volume_changes_nothing(name: str, pair: MaskPair, margin: int) -> None:
@@ -81,11 +99,28 @@ def test_dice_follows_its_definition(pair: MaskPair) -> None:
     assert same(Dice(both_empty=0.25)(pair), 2 * both / voxels if voxels else 0.25)
 
 
+@pytest.mark.parametrize("name", list(metric))
 @settings(max_examples=25, deadline=None)
 @given(pair=mask_pairs(), factor=st.sampled_from([0.5, 2.0]))
-def test_distances_grow_with_spacing_and_voxels_do_not(pair: MaskPair, factor: float) -> None:
+def test_distances_grow_with_spacing_and_nothing_else_does(name: str, pair: MaskPair, factor: float) -> None:
     x, y, z = (factor * spacing for spacing in pair.spacing_mm)
     larger = MaskPair(predicted=pair.predicted, reference=pair.reference, spacing_mm=(x, y, z))
-    for name in ("hd95_pooled", "hd95_wmh"):
-        assert same(built(name)(larger), factor * built(name)(pair))
-    assert same(built("hd95_pooled_voxels")(larger), built("hd95_pooled_voxels")(pair))
+    power = {"mm": 1, "ml": 3}.get(metric.get(name).unit, 0)
+    if "nsd" not in name:  # their tolerance is in mm
+        assert same(built(name)(larger), factor**power * built(name)(pair))
+
+
+@settings(max_examples=50, deadline=None)
+@given(pair=mask_pairs(), tolerance_mm=st.sampled_from([0.5, 1.0, 4.0]))
+def test_surface_dice_rises_with_its_tolerance(pair: MaskPair, tolerance_mm: float) -> None:
+    for name in ("nsd", "nsd_of_fractions", "nsd_surfel"):
+        strict = metric.build(name, tolerance_mm=tolerance_mm, both_empty=1.0)(pair)
+        assert 0 <= strict <= metric.build(name, tolerance_mm=2 * tolerance_mm, both_empty=1.0)(pair) <= 1 + 1e-12
+
+
+@settings(max_examples=50, deadline=None)
+@given(pair=mask_pairs())
+def test_no_percentile_is_above_the_largest_distance(pair: MaskPair) -> None:
+    largest = built("hd")(pair)
+    for name in ("hd95_pooled", "hd95_max"):
+        assert built(name)(pair) <= largest + 1e-9 or np.isnan(largest)

@@ -26,14 +26,18 @@ class MaskPair:
         predicted: The mask under judgement.
         reference: The mask taken as true.
         spacing_mm: Distance between neighbouring voxels along each array axis.
+        is_picture: Whether the masks are one 2-D picture, so that an outline is sought in the plane; a volume of one
+            slice has a surface above and below instead.
     """
 
     predicted: Mask
     reference: Mask
     spacing_mm: Spacing
+    is_picture: bool = False
 
     def __post_init__(self) -> None:
         assert self.predicted.shape == self.reference.shape, "the two masks lie on different grids"
+        assert self.predicted.shape[2] == 1 or not self.is_picture, "a picture is one voxel thick"
 
     @cached_property
     def box(self) -> Box:

@@ -1,9 +1,12 @@
-"""Scores of a predicted against a reference mask: numpy, SciPy and cc3d only.
+"""Scores of a predicted against a reference mask: numpy, SciPy, scikit-image and cc3d only.
 
 One file per family; a new metric is a frozen dataclass under ``@metric("name")`` and, for a new file, a line here.
 """
 
+from lesionlab.metrics import hausdorff as hausdorff
 from lesionlab.metrics import lesion as lesion
+from lesionlab.metrics import mean_distance as mean_distance
 from lesionlab.metrics import overlap as overlap
-from lesionlab.metrics import surface as surface
+from lesionlab.metrics import surface_dice as surface_dice
+from lesionlab.metrics import surfel as surfel
 from lesionlab.metrics import volume as volume

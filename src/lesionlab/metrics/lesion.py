@@ -1,15 +1,19 @@
-"""How many lesions were found: a lesion is a component whose voxels touch by a face, an edge or a corner (26).
+"""How many lesions were found.
 
-A lesion counts as found when the other mask has at least one voxel in it.
+A lesion is a component whose voxels touch by a face, an edge or a corner (26 neighbours), or for some rules by a face
+alone (6). It counts as found when the other mask has at least one voxel in it.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias
 
 import cc3d
 import numpy as np
+from jaxtyping import UInt32
 
 from lesionlab.core.metric import Mask, MaskPair, metric
+
+Neighbours: TypeAlias = Literal[6, 26]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,24 +26,66 @@ class LesionCounts:
     reference_touched: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesions:
+    """The lesions of both masks, numbered from 1 within ``pair.cropped``.
+
+    Attributes:
+        predicted: Number of the lesion of each voxel; 0 outside.
+        reference: Likewise.
+        n_predicted: Lesions of the prediction.
+        n_reference: Lesions of the reference.
+    """
+
+    predicted: UInt32[np.ndarray, "x y z"]
+    reference: UInt32[np.ndarray, "x y z"]
+    n_predicted: int
+    n_reference: int
+
+    def counts(self) -> LesionCounts:
+        """Return how many there are, and how many of them share a voxel with the other mask."""
+        is_shared = (self.predicted > 0) & (self.reference > 0)
+        return LesionCounts(
+            predicted=self.n_predicted,
+            predicted_touched=int(np.count_nonzero(np.bincount(self.predicted[is_shared]))),
+            reference=self.n_reference,
+            reference_touched=int(np.count_nonzero(np.bincount(self.reference[is_shared]))),
+        )
+
+
+def find_lesions(pair: MaskPair) -> Lesions:
+    """Number the lesions of 26 neighbours of both masks; call it as ``pair.once(find_lesions)``."""
+    return _found(pair, neighbours=26)
+
+
 def count_lesions(pair: MaskPair) -> LesionCounts:
-    """Count the lesions of both masks; call it as ``pair.once(count_lesions)``."""
-    predicted, reference = pair.cropped
-    predicted_lesions, predicted_touched = _count(predicted, touching=reference)
-    reference_lesions, reference_touched = _count(reference, touching=predicted)
-    return LesionCounts(
-        predicted=predicted_lesions,
-        predicted_touched=predicted_touched,
-        reference=reference_lesions,
-        reference_touched=reference_touched,
-    )
+    """Count the lesions of 26 neighbours of both masks; call it as ``pair.once(count_lesions)``."""
+    return pair.once(find_lesions).counts()
 
 
-def _count(mask: Mask, *, touching: Mask) -> tuple[int, int]:
+def count_face_lesions(pair: MaskPair) -> LesionCounts:
+    """Count the lesions of 6 neighbours of both masks; call it as ``pair.once(count_face_lesions)``."""
+    return _found(pair, neighbours=6).counts()
+
+
+def number_components(mask: Mask, *, neighbours: Neighbours) -> tuple[UInt32[np.ndarray, "x y z"], int]:
+    """Number the components of a mask in C order from 1; return the numbers and how many there are."""
     # As bytes: cc3d 4.1 raises on bool arrays that are one line of voxels (True, False, True).
-    components, lesions = cc3d.connected_components(mask.view(np.uint8), connectivity=26, return_N=True)
-    touched = np.bincount(components[mask & touching], minlength=1)
-    return int(lesions), int(np.count_nonzero(touched[1:]))
+    components, n = cc3d.connected_components(
+        mask.view(np.uint8), connectivity=neighbours, return_N=True, out_dtype=np.uint32
+    )
+    return components, int(n)
+
+
+def _found(pair: MaskPair, *, neighbours: Neighbours) -> Lesions:
+    (predicted, n_predicted), (reference, n_reference) = (
+        number_components(mask, neighbours=neighbours) for mask in pair.cropped
+    )
+    return Lesions(predicted=predicted, reference=reference, n_predicted=n_predicted, n_reference=n_reference)
+
+
+def _counts(pair: MaskPair, neighbours: Neighbours) -> LesionCounts:
+    return pair.once(count_lesions if neighbours == 26 else count_face_lesions)
 
 
 @metric("lesion_recall")
@@ -120,6 +166,7 @@ class LesionF1Touched:
 
     Args:
         both_empty: What two masks without a lesion give.
+        neighbours: Of a voxel: 26, or the 6 that share a face with it.
 
     Source: ISLES 2022 evaluation, doi:10.1038/s41597-022-01875-5.
     """
@@ -129,13 +176,50 @@ class LesionF1Touched:
     undefined_when: ClassVar[str] = ""
 
     both_empty: float = 1.0
+    neighbours: Neighbours = 26
 
     def __call__(self, pair: MaskPair) -> float:
         """Return the F1 over lesions of the reference."""
-        counts = pair.once(count_lesions)
+        counts = _counts(pair, self.neighbours)
         false_positives = counts.predicted - counts.predicted_touched
         judged = counts.reference_touched + counts.reference + false_positives
         return 2 * counts.reference_touched / judged if judged else self.both_empty
+
+
+@metric("false_positive_lesions")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FalsePositiveLesions:
+    """Number of predicted lesions that touch none of the reference; 0 for an empty prediction."""
+
+    unit: ClassVar[str] = "lesions"
+    is_higher_better: ClassVar[bool | None] = False
+    undefined_when: ClassVar[str] = ""
+
+    def __call__(self, pair: MaskPair) -> float:
+        """Return the count."""
+        counts = pair.once(count_lesions)
+        return float(counts.predicted - counts.predicted_touched)
+
+
+@metric("lesion_count_difference")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LesionCountDifference:
+    """Size of the difference of the two numbers of lesions; 0 when both masks are empty.
+
+    Args:
+        neighbours: Of a voxel: 26, or the 6 that share a face with it.
+    """
+
+    unit: ClassVar[str] = "lesions"
+    is_higher_better: ClassVar[bool | None] = False
+    undefined_when: ClassVar[str] = ""
+
+    neighbours: Neighbours = 26
+
+    def __call__(self, pair: MaskPair) -> float:
+        """Return the absolute difference."""
+        counts = _counts(pair, self.neighbours)
+        return float(abs(counts.predicted - counts.reference))
 
 
 @metric("predicted_lesions")

@@ -1,19 +1,16 @@
-"""How far apart the surfaces of two masks lie.
-
-A Hausdorff distance is not one number: the 95th percentiles of the conventions below differ by up to a factor of six
-on the same masks, so each has a name of its own.
-"""
+"""Distances between the surface voxels of two masks, measured once and shared by every metric that needs them."""
 
 import math
-from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, TypeAlias
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
-from lesionlab.core.metric import Mask, MaskPair, Spacing, metric
+from lesionlab.core.metric import Mask, MaskPair, Spacing
 
 LARGE_SURFACE_VOXELS = 1_000_000
 """From about here on a distance transform of the box beats trees of the points: in the box of a whole brain 2 x 722,000
@@ -21,8 +18,8 @@ points took 3.2 against 4.3 s, 2 x 3.6 million 11 against 4.3 s. Only the noise 
 
 Distances: TypeAlias = Float[np.ndarray, "_"]
 
-EmptyDistance: TypeAlias = Literal["undefined", "zero", "diagonal"]
-"""What a distance to nothing is: NaN, 0, or the diagonal of the volume (the centres of its corner voxels) in mm."""
+EmptyDistance: TypeAlias = Literal["undefined", "zero", "diagonal", "infinite"]
+"""What a distance to nothing is: NaN, 0, infinite, or the volume's diagonal (centres of its corner voxels) in mm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +41,17 @@ class SurfaceDistances:
 def surface_distances(pair: MaskPair) -> SurfaceDistances:
     """Measure between surfaces whose voxels have a face neighbour outside the mask; outside the volume is outside.
 
-    Call it as ``pair.once(surface_distances)``.
+    In a picture the neighbours are those in its plane. Call it as ``pair.once(surface_distances)``.
     """
-    predicted, reference = (mask & ~_cross_eroded(mask) for mask in pair.cropped)
-    return _distances_between(predicted, reference, pair.spacing_mm)
+    predicted, reference = pair.once(surfaces)
+    return distances_between(predicted, reference, spacing_mm=pair.spacing_mm)
+
+
+def surfaces(pair: MaskPair) -> tuple[Mask, Mask]:
+    """Return the surface voxels of both masks, predicted first, within ``pair.cropped``."""
+    axes = 2 if pair.is_picture else 3
+    predicted, reference = (mask & ~_cross_eroded(mask, axes) for mask in pair.cropped)
+    return predicted, reference
 
 
 def in_plane_surface_distances(pair: MaskPair) -> SurfaceDistances:
@@ -57,94 +61,62 @@ def in_plane_surface_distances(pair: MaskPair) -> SurfaceDistances:
     it as ``pair.once(in_plane_surface_distances)``.
     """
     predicted, reference = (mask & ~_box_eroded_in_plane(mask) for mask in pair.cropped)
-    return _distances_between(predicted, reference, pair.spacing_mm)
+    return distances_between(predicted, reference, spacing_mm=pair.spacing_mm)
 
 
-@metric("hd95_wmh")
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hausdorff95Wmh:
-    """The larger of the two 95th percentiles of in-plane surface distances, in mm; undefined without two surfaces.
+def distances_between(predicted: Mask, reference: Mask, *, spacing_mm: Spacing) -> SurfaceDistances:
+    """Measure between two sets of voxels on one grid."""
+    if not (predicted.any() and reference.any()):
+        return SurfaceDistances(from_predicted=np.zeros(0), from_reference=np.zeros(0))
+    return SurfaceDistances(
+        from_predicted=nearest_mm(predicted, reference, spacing_mm=spacing_mm),
+        from_reference=nearest_mm(reference, predicted, spacing_mm=spacing_mm),
+    )
 
-    Source: WMH Segmentation Challenge 2017, doi:10.1109/TMI.2019.2905770.
+
+def nearest_mm(start: Mask, goal: Mask, *, spacing_mm: Spacing) -> Distances:
+    """Return the distance in mm from each voxel of `start`, in C order, to the nearest of `goal`; infinite for none.
+
+    Voxels of both are not looked up.
     """
-
-    unit: ClassVar[str] = "mm"
-    is_higher_better: ClassVar[bool | None] = False
-    undefined_when: ClassVar[str] = "a mask fills its slices up to the border of the volume and so has no surface"
-
-    def __call__(self, pair: MaskPair) -> float:
-        """Return the distance in mm; NaN when either mask has no surface."""
-        distances = pair.once(in_plane_surface_distances)
-        if not distances.is_defined:
-            return math.nan
-        return max(_percentile_95(distances.from_predicted), _percentile_95(distances.from_reference))
-
-
-@metric("hd95_pooled")
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hausdorff95Pooled:
-    """The 95th percentile of the surface distances of both directions pooled, in mm: the most lenient convention.
-
-    Args:
-        both_empty: What two empty masks give.
-        one_empty: What one empty mask gives.
-
-    Source: MedPy 0.4.0, `medpy.metric.binary.hd95` with `voxelspacing`.
-    """
-
-    unit: ClassVar[str] = "mm"
-    is_higher_better: ClassVar[bool | None] = False
-    undefined_when: ClassVar[str] = ""
-
-    both_empty: EmptyDistance = "undefined"
-    one_empty: EmptyDistance = "undefined"
-
-    def __call__(self, pair: MaskPair) -> float:
-        """Return the distance in mm, by the declared policy where a mask is empty."""
-        if pair.predicted_voxels and pair.reference_voxels:
-            distances = pair.once(surface_distances)
-            return _percentile_95(np.concatenate([distances.from_predicted, distances.from_reference]))
-        is_one_empty = bool(pair.predicted_voxels or pair.reference_voxels)
-        return _empty_distance(self.one_empty if is_one_empty else self.both_empty, pair)
+    if not goal.any():
+        return np.full(np.count_nonzero(start), np.inf)
+    if np.count_nonzero(start) + np.count_nonzero(goal) > LARGE_SURFACE_VOXELS:
+        transform: Distances = distance_transform_edt(~goal, sampling=spacing_mm)[start]
+        return transform
+    is_apart = ~goal[start]
+    distances = np.zeros(is_apart.size)
+    if is_apart.any():
+        tree = cKDTree(_points_mm(goal, spacing_mm))
+        distances[is_apart], _ = tree.query(_points_mm(start & ~goal, spacing_mm))
+    return distances
 
 
-@metric("hd95_pooled_voxels")
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hausdorff95PooledVoxels:
-    """`Hausdorff95Pooled` of the bare arrays: in voxels, blind to spacing; kept for papers that report it.
-
-    Args:
-        both_empty: What two empty masks give.
-        one_empty: What one empty mask gives.
-    """
-
-    unit: ClassVar[str] = "voxel"
-    is_higher_better: ClassVar[bool | None] = False
-    undefined_when: ClassVar[str] = ""
-
-    both_empty: EmptyDistance = "undefined"
-    one_empty: EmptyDistance = "undefined"
-
-    def __call__(self, pair: MaskPair) -> float:
-        """Return the distance in voxels, by the declared policy where a mask is empty."""
-        in_mm = Hausdorff95Pooled(both_empty=self.both_empty, one_empty=self.one_empty)
-        return in_mm(replace(pair, spacing_mm=(1.0, 1.0, 1.0)))
+def measured_or_ruled(
+    pair: MaskPair,
+    measure: Callable[[SurfaceDistances], float],
+    *,
+    both_empty: EmptyDistance,
+    one_empty: EmptyDistance,
+) -> float:
+    """Return ``measure`` of the surface distances, or what the policy says where a mask is empty."""
+    if pair.predicted_voxels and pair.reference_voxels:
+        return measure(pair.once(surface_distances))
+    is_one_empty = bool(pair.predicted_voxels or pair.reference_voxels)
+    return empty_distance(one_empty if is_one_empty else both_empty, pair)
 
 
-def _percentile_95(distances: Distances) -> float:
-    return float(np.percentile(distances, 95))
-
-
-def _empty_distance(policy: EmptyDistance, pair: MaskPair) -> float:
+def empty_distance(policy: EmptyDistance, pair: MaskPair) -> float:
+    """Return the distance that a policy gives, in mm."""
     if policy == "diagonal":
         return math.hypot(*((size - 1) * mm for size, mm in zip(pair.predicted.shape, pair.spacing_mm, strict=True)))
-    return 0.0 if policy == "zero" else math.nan
+    return {"undefined": math.nan, "zero": 0.0, "infinite": math.inf}[policy]
 
 
-def _cross_eroded(mask: Mask) -> Mask:
-    """Keep voxels whose six face neighbours are in the mask; outside the array is not."""
+def _cross_eroded(mask: Mask, axes: int) -> Mask:
+    """Keep voxels whose face neighbours along the first `axes` axes are in the mask; outside the array is not."""
     kept = mask.copy()
-    for axis in range(3):
+    for axis in range(axes):
         eroded = _eroded_along(mask, axis)
         np.moveaxis(eroded, axis, 0)[[0, -1]] = False
         kept &= eroded
@@ -165,34 +137,8 @@ def _eroded_along(mask: Mask, axis: int) -> Mask:
     return kept
 
 
-def _distances_between(predicted: Mask, reference: Mask, spacing_mm: Spacing) -> SurfaceDistances:
-    if not (predicted.any() and reference.any()):
-        return SurfaceDistances(from_predicted=np.zeros(0), from_reference=np.zeros(0))
-    voxels = np.count_nonzero(predicted) + np.count_nonzero(reference)
-    measure = _distances_by_transform if voxels > LARGE_SURFACE_VOXELS else _distances_by_tree
-    return SurfaceDistances(
-        from_predicted=measure(predicted, reference, spacing_mm),
-        from_reference=measure(reference, predicted, spacing_mm),
-    )
-
-
-def _distances_by_tree(start: Mask, goal: Mask, spacing_mm: Spacing) -> Distances:
-    """Distance in mm from each voxel of `start` to the nearest of `goal`; voxels of both are not looked up."""
-    apart = _points_mm(start & ~goal, spacing_mm)
-    distances = np.zeros(np.count_nonzero(start))
-    if len(apart):
-        distances[: len(apart)], _ = cKDTree(_points_mm(goal, spacing_mm)).query(apart)
-    return distances
-
-
 def _points_mm(mask: Mask, spacing_mm: Spacing) -> Float[np.ndarray, "points 3"]:
     """Coordinates of the mask's voxels (np.argwhere of three axes takes several times as long)."""
     axes = np.unravel_index(np.flatnonzero(mask), mask.shape)
     points: Float[np.ndarray, "points 3"] = np.stack(axes, axis=1) * np.array(spacing_mm)
     return points
-
-
-def _distances_by_transform(start: Mask, goal: Mask, spacing_mm: Spacing) -> Distances:
-    """The same as `_distances_by_tree`, in another order, at a cost that depends on the box alone."""
-    transform: Distances = distance_transform_edt(~goal, sampling=spacing_mm)[start]
-    return transform

@@ -85,3 +85,41 @@ class AbsoluteVolumeDifferencePercent:
         if pair.reference_voxels == 0:
             return self.reference_empty if pair.predicted_voxels else self.both_empty
         return abs(pair.reference_voxels - pair.predicted_voxels) / pair.reference_voxels * 100
+
+
+@metric("relative_volume_difference")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelativeVolumeDifference:
+    """Predicted minus reference volume over the reference's: positive when too much is outlined; best is 0.
+
+    An empty prediction gives -1.
+
+    Args:
+        reference_empty: What an empty reference gives, whatever was predicted.
+    """
+
+    unit: ClassVar[str] = "1"
+    is_higher_better: ClassVar[bool | None] = None
+    undefined_when: ClassVar[str] = ""
+
+    reference_empty: float = math.nan
+
+    def __call__(self, pair: MaskPair) -> float:
+        """Return the signed fraction."""
+        if not pair.reference_voxels:
+            return self.reference_empty
+        return (pair.predicted_voxels - pair.reference_voxels) / pair.reference_voxels
+
+
+@metric("absolute_volume_difference_voxels")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbsoluteVolumeDifferenceVoxels:
+    """Size of the difference of the two volumes in voxels, blind to spacing; 0 when both masks are empty."""
+
+    unit: ClassVar[str] = "voxel"
+    is_higher_better: ClassVar[bool | None] = False
+    undefined_when: ClassVar[str] = ""
+
+    def __call__(self, pair: MaskPair) -> float:
+        """Return the absolute difference."""
+        return float(abs(pair.predicted_voxels - pair.reference_voxels))

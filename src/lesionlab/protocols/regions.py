@@ -9,9 +9,9 @@ import numpy as np
 from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.metric import MaskPair, Metric, Score, Spacing, score_each
 from lesionlab.core.protocol import LabelMap, protocol
+from lesionlab.metrics.hausdorff import Hausdorff95Pooled
 from lesionlab.metrics.lesion import LesionF1, LesionPrecision, LesionRecall, PredictedLesions, ReferenceLesions
 from lesionlab.metrics.overlap import Dice
-from lesionlab.metrics.surface import Hausdorff95Pooled
 from lesionlab.metrics.volume import AbsoluteVolumeDifference, PredictedVolume, ReferenceVolume, VolumeDifference
 
 METRICS: Final[dict[str, Metric]] = {

@@ -4,9 +4,9 @@ from typing import ClassVar, Final
 
 from lesionlab.core.metric import MaskPair, Metric, Score, Spacing, score_each
 from lesionlab.core.protocol import LabelMap, protocol
+from lesionlab.metrics.hausdorff import Hausdorff95PooledVoxels
 from lesionlab.metrics.lesion import LesionF1Touched, LesionRecall
 from lesionlab.metrics.overlap import Dice
-from lesionlab.metrics.surface import Hausdorff95PooledVoxels
 from lesionlab.metrics.volume import AbsoluteVolumeDifferencePercent
 
 METRICS: Final[dict[str, Metric]] = {

@@ -7,9 +7,9 @@ import numpy as np
 
 from lesionlab.core.metric import MaskPair, Metric, Score, Spacing, score_each
 from lesionlab.core.protocol import LabelMap, protocol
+from lesionlab.metrics.hausdorff import Hausdorff95Wmh
 from lesionlab.metrics.lesion import LesionF1, LesionRecall
 from lesionlab.metrics.overlap import Dice
-from lesionlab.metrics.surface import Hausdorff95Wmh
 from lesionlab.metrics.volume import AbsoluteVolumeDifferencePercent
 
 METRICS: Final[dict[str, Metric]] = {
