@@ -13,7 +13,8 @@ PARAMETERS: dict[str, str] = {
     "import_weights": "file_or_state_dict * network **options",
     "predict": "checkpoint data out * split=None save_probabilities=False overlap=None flips=None",
     "score": "predicted reference * spacing_mm protocol='wmh2017'",
-    "train": "recipe data out * changes=() start_from=() store=None workers=0 stop_after=None",
+    "train": "recipe data out * changes=() start_from=() store=None workers=0 stop_after=None "
+    "max_time_s=None extend=False fraction=1.0",
     "tune": "checkpoint data * score='dice' thresholds smallest_lesions_mm3",
 }
 """Public name -> its parameters; those after the star go by keyword."""

@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from typing import TypeVar
 
 from rich.console import Console
@@ -22,14 +23,17 @@ class Tracker:
         what: What is being done, in the reader's words ("training", "predicting").
         total: How many steps there are.
         done: How many were finished before, when work is resumed.
+        is_shown: False for one of several processes that do the same work.
     """
 
-    def __init__(self, what: str, *, total: int, done: int = 0) -> None:
+    def __init__(self, what: str, *, total: int, done: int = 0, is_shown: bool = True) -> None:
         self._what = what
         self._total = total
         self._done = done
-        self._logged_at = time.monotonic()
-        self._bar = _bar() if sys.stderr.isatty() else None
+        self._is_shown = is_shown
+        self._started, self._done_before = time.monotonic(), done
+        self._logged_at = self._started
+        self._bar = _bar() if is_shown and sys.stderr.isatty() else None
         self._task = self._bar.add_task(what, total=total, completed=done, detail="") if self._bar else None
 
     def __enter__(self) -> "Tracker":
@@ -48,9 +52,15 @@ class Tracker:
             self._bar.update(self._task, advance=1, detail=detail)
             return
         is_due = time.monotonic() - self._logged_at > _SECONDS_BETWEEN_LINES
-        if is_due or self._done == self._total:
-            logger.info("%s: %d of %d %s", self._what, self._done, self._total, detail)
+        if self._is_shown and (is_due or self._done == self._total):
+            logger.info("%s: %d of %d%s %s", self._what, self._done, self._total, self._time_left(), detail)
             self._logged_at = time.monotonic()
+
+    def _time_left(self) -> str:
+        """Return how long the rest will take at the pace so far; nothing at the end."""
+        share_s = (time.monotonic() - self._started) / (self._done - self._done_before)
+        left_s = round(share_s * (self._total - self._done))
+        return f", {timedelta(seconds=left_s)} left," if left_s else ""
 
 
 def track(items: Iterable[Item], *, what: str, total: int) -> Iterator[Item]:

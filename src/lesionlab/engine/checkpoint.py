@@ -100,7 +100,7 @@ class Checkpoint:
 def build_planned_network(plan: Plan) -> torch.nn.Module:
     """Build the network of a plan with fresh weights."""
     choice = plan.recipe.network
-    sizes = {"modalities": len(plan.recipe.modalities), "regions": plan.outputs}
+    sizes = {"modalities": plan.recipe.channels, "regions": plan.outputs}
     return network.build(choice.name, **sizes, **choice.options)
 
 

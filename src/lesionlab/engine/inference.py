@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lesionlab.core.recipe import Inference
 from lesionlab.engine.readout import EACH_REGION, Readout
+from lesionlab.engine.sample import with_neighbours
 
 _SIGMA_SHARE = 0.125
 """Standard deviation of the blending weights as a share of the window, as in MONAI and nnU-Net."""
@@ -24,6 +25,7 @@ def predict_probabilities(
     background: tuple[float, ...],
     settings: Inference,
     readout: Readout = EACH_REGION,
+    neighbours: int = 0,
 ) -> Float32[np.ndarray, "region x y z"]:
     """Slide a network over one prepared image: over its axial slices with two window sizes, over all of it with three.
 
@@ -38,14 +40,14 @@ def predict_probabilities(
         background: Value of air in each modality.
         settings: Overlap, flips and slices per batch.
         readout: What the outputs mean.
+        neighbours: How many slices on either side come as further channels with each slice.
     """
     device = next(trained.parameters()).device
     is_mirrored = bool(getattr(trained, "sees_mirror", False))
-    if is_mirrored:
-        background = background * 2
+    background = background * (1 + 2 * neighbours) * (2 if is_mirrored else 1)
     predicted = []
     with torch.inference_mode():
-        for part in _parts(image, axes=len(window), slices=settings.batch):
+        for part in _parts(image, axes=len(window), slices=settings.batch, neighbours=neighbours):
             paired = np.concatenate([part, np.flip(part, axis=2)], axis=1) if is_mirrored else part
             batch = torch.from_numpy(np.ascontiguousarray(paired)).to(device)
             outputs = _predict_views(
@@ -88,14 +90,15 @@ def starts(size: int, window: int, *, overlap: float) -> Iterator[int]:
 
 
 def _parts(
-    image: Float32[np.ndarray, "modality x y z"], *, axes: int, slices: int
+    image: Float32[np.ndarray, "modality x y z"], *, axes: int, slices: int, neighbours: int
 ) -> Iterator[Float32[np.ndarray, "batch modality *space"]]:
     """Yield batches of axial slices for two axes, the whole image as one batch for three."""
     if axes == 3:
         yield np.asarray(image)[None]
         return
     for start in range(0, image.shape[-1], slices):
-        yield np.moveaxis(np.asarray(image[..., start : start + slices]), -1, 0)
+        chosen = range(start, min(start + slices, image.shape[-1]))
+        yield with_neighbours(image, chosen, count=neighbours)
 
 
 def _predict_views(

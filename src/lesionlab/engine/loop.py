@@ -1,32 +1,38 @@
 """The optimisation loop: from a plan and stored cases to the best and the last checkpoint."""
 
 import logging
-import math
-import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 
 from lesionlab.core.loss import loss
 from lesionlab.core.network import Diagnosed
 from lesionlab.core.plan import Plan
 from lesionlab.core.progress import Tracker
+from lesionlab.engine.acceleration import compile_or_not, lay_out, memory_format
+from lesionlab.engine.averaging import WeightAverage
 from lesionlab.engine.checkpoint import build_planned_network, save_checkpoint
-from lesionlab.engine.precision import make_fabric
+from lesionlab.engine.descent import Descent
+from lesionlab.engine.loss_odds import LossOdds
+from lesionlab.engine.memory import choose_parts, used_gib
+from lesionlab.engine.modality_dropout import draw_presence
+from lesionlab.engine.pace import Pace
+from lesionlab.engine.ranks import check_share, is_wanted_anywhere
 from lesionlab.engine.recorder import Recorder
 from lesionlab.engine.sample import Sample
-from lesionlab.engine.schedule import learning_rate
+from lesionlab.engine.schedule import planned_rate
 from lesionlab.engine.start_weights import start_from
+from lesionlab.engine.stopping import Stop, StopWantedError, ignore_signals
 from lesionlab.engine.store import StoredCase
 from lesionlab.engine.training_samples import make_sampler
 from lesionlab.engine.training_state import Progress, load_training_state, training_tensors
-from lesionlab.engine.validation import mean_dice
+from lesionlab.engine.validation import validate
 
 logger = logging.getLogger(__name__)
 
@@ -36,28 +42,39 @@ class Loop:
 
     Args:
         plan: Every decision.
+        fabric: The device, launched; one of several if several processes share the training.
         training: Stored cases to learn from.
         validation: Stored cases to choose the best weights by.
         folder: Where ``best``, ``last``, metrics.jsonl and TensorBoard's files go.
+
+    Raises:
+        OptionError: The batch cannot be shared evenly among the processes.
+        CheckpointError: An earlier training in `folder` is damaged.
     """
 
     def __init__(
-        self, plan: Plan, *, training: Sequence[StoredCase], validation: Sequence[StoredCase], folder: Path
+        self,
+        plan: Plan,
+        *,
+        fabric: Fabric,
+        training: Sequence[StoredCase],
+        validation: Sequence[StoredCase],
+        folder: Path,
     ) -> None:
-        self.plan = plan
-        self.folder = folder
-        self._validation = validation
-        recipe = plan.recipe
-        self._fabric: Fabric = make_fabric(recipe.training.precision)
-        torch.manual_seed(recipe.training.seed)
-        network = build_planned_network(plan)
-        optimiser = torch.optim.AdamW(network.parameters(), weight_decay=recipe.training.weight_decay)
-        self._network, self._optimiser = self._fabric.setup(network, optimiser)
-        self._loss = loss.build(recipe.loss.name, **recipe.loss.options).to(self._fabric.device)
+        settings = plan.recipe.training
+        check_share(fabric, batch=settings.batch)
+        self.plan, self.fabric, self._folder, self._validation = plan, fabric, folder, validation
+        torch.manual_seed(settings.seed)
+        network = lay_out(build_planned_network(plan), settings)
+        optimiser = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
+        self.network, self.optimiser = fabric.setup(network, optimiser)
+        self._loss = loss.build(plan.recipe.loss.name, **plan.recipe.loss.options).to(fabric.device)
         self._sampler = make_sampler(plan, training)
-        self.progress = load_training_state(
-            folder / "last", self._network, fabric=self._fabric, optimiser=self._optimiser
-        )
+        refresh_every = plan.recipe.sampling.refresh_every * plan.steps_per_epoch
+        self.odds = LossOdds(self._sampler.playlist, every_steps=refresh_every)
+        self.average = self._begin_average()
+        self._pace = Pace()
+        self.progress = load_training_state(folder / "last", self)
 
     def start_from(self, sources: Sequence[str]) -> None:
         """Put weights into the network of a training that has not begun.
@@ -66,131 +83,170 @@ class Loop:
             OptionError, CheckpointError: As `lesionlab.engine.start_weights.start_from`.
         """
         assert self.progress.step == 0, "the training has begun"
-        start_from(self._network.module, sources)
+        start_from(self.network.module, sources)
+        self.average = self._begin_average()
 
-    def run(self, *, workers: int, stop_after: int) -> Progress:
+    def extend(self) -> None:
+        """Let a training that had come to its end go on; its plan has become longer."""
+        self.progress = self.progress.extended()
+
+    def run(self, *, workers: int, stop_after: int, stop: Stop) -> Progress:
         """Train from where the last checkpoint ended to step `stop_after`, or until patience runs out.
 
         Args:
             workers: Processes that prepare samples; 0 prepares them between steps. The result does not depend on it.
             stop_after: At most the plan's last step; a later call goes on from there exactly.
+            stop: Ends it earlier, with a checkpoint to go on from.
         """
-        last_step = min(stop_after, self.plan.total_steps)
-        tracker = Tracker("training", total=last_step, done=self.progress.step)
-        with Recorder(self.folder, step=self.progress.step) as recorder, tracker:
-            started, first = time.monotonic(), self.progress.step
-            for batch in self._batches(workers=workers, last_step=last_step):
-                value = self._take_step(batch)
-                tracker.advance(f"loss {value:.3f}, best Dice {max(0.0, self.progress.best_dice):.3f}")
-                if self.progress.step % self.plan.validate_every == 0 or self.progress.step == self.plan.total_steps:
-                    speed = (self.progress.step - first) / (time.monotonic() - started)
-                    self._validate_and_save(recorder, steps_per_second=speed, image=batch.image)
-                    started, first = time.monotonic(), self.progress.step
-                if self.progress.is_finished:
-                    break
-        if not self.progress.is_finished:
-            self._save("last")
+        last_step, is_first = min(stop_after, self.plan.total_steps), self.fabric.is_global_zero
+        tracker = Tracker("training", total=last_step, done=self.progress.step, is_shown=is_first)
+        recording = Recorder(self._folder, step=self.progress.step) if is_first else nullcontext()
+        with recording as recorder, tracker, stop.listening():
+            try:
+                self._train(recorder, tracker, workers=workers, last_step=last_step, stop=stop)
+            except StopWantedError:
+                logger.info("stopped as asked at step %d", self.progress.step)
+            if not self.progress.is_finished:
+                self._save("last")
         return self.progress
 
-    def _batches(self, *, workers: int, last_step: int) -> Iterable[Sample]:
-        size = self.plan.recipe.training.batch
-        positions = range(self.progress.step * size, last_step * size)
-        loader = DataLoader(self._sampler, batch_size=size, sampler=positions, num_workers=workers)
-        return cast("Iterable[Sample]", self._fabric.setup_dataloaders(loader, use_distributed_sampler=False))
+    def _train(self, recorder: Recorder | None, tracker: Tracker, *, workers: int, last_step: int, stop: Stop) -> None:
+        is_alone = self.fabric.world_size == 1  # several processes must stop at the same step, so none stops within one
+        with stop.polled_by(self._polling()) if is_alone else nullcontext():
+            self._validate_if_due(recorder)  # a validation that was broken off
+            descent = self._prepare_descent()
+            for batch in self._pace.timed(self._batches(workers=workers, last_step=last_step)):
+                value = self._take_step(descent, batch)
+                best, memory_gib = max(0.0, self.progress.best_dice), used_gib(self.fabric.device)
+                tracker.advance(f"loss {value:.3f}, best Dice {best:.3f}, {memory_gib:.1f} GiB")
+                self._validate_if_due(recorder)
+                if self.progress.is_finished or is_wanted_anywhere(self.fabric, stop.is_wanted):
+                    return
 
-    def _take_step(self, batch: Sample) -> float:
-        """Do one optimisation step and return its loss; one that is not finite changes no weight and no buffer."""
-        settings = self.plan.recipe.training
-        torch.manual_seed(hash((settings.seed, self.progress.step)))  # dropout is a function of the step alone
-        self._set_learning_rate()
-        self._network.train()
-        self._optimiser.zero_grad()
-        buffers = [buffer.clone() for buffer in self._network.buffers()]  # batch statistics, which a NaN would spoil
-        value = self._loss(self._network(batch.image), batch.reference, counted=batch.counted)
-        is_finite = bool(torch.isfinite(value)) and self._descend(value)
-        if not is_finite:
-            for buffer, before in zip(self._network.buffers(), buffers, strict=True):
-                buffer.copy_(before)
-        done, loss = self.progress, float(value.detach())
-        self.progress = replace(
-            done,
-            step=done.step + 1,
-            skipped=done.skipped + (not is_finite),
-            loss_sum=done.loss_sum + (loss if is_finite else 0.0),
-            loss_steps=done.loss_steps + is_finite,
-        )
-        return loss
+    def _polling(self) -> tuple[torch.nn.Module, ...]:
+        """Return the modules that look for a stop when called; a compiled one must not be looked into."""
+        if self.plan.recipe.training.compile:
+            return (self.network,)
+        return (self.network.module, *([self.average.network] if self.average else []))
 
-    def _descend(self, value: Tensor) -> bool:
-        """Follow the gradient; where it is not finite, change no weight and return False."""
-        self._fabric.backward(value)
-        norm = self._fabric.clip_gradients(
-            self._network,
-            self._optimiser,
-            max_norm=self.plan.recipe.training.clip_norm,
-            error_if_nonfinite=False,
-        )
-        is_finite = norm is not None and bool(torch.isfinite(norm))
-        has_scaler = bool(self._fabric.strategy.precision.state_dict())
-        if is_finite or has_scaler:  # a loss scaler leaves such a step out by itself, and learns from it
-            self._optimiser.step()
-        return is_finite
+    def _batches(self, *, workers: int, last_step: int) -> Iterator[Sample]:
+        """Yield this process's part of every batch; the odds of samples are refreshed between two of them."""
+        while self.progress.step < last_step:
+            first = self.progress.step
+            until = self.odds.begin(first, last_step=last_step)
+            positions = [position for step in range(first, until) for position in self._positions(step)]
+            loader = DataLoader(
+                self._sampler,
+                batch_size=len(self._positions(first)),
+                sampler=positions,
+                num_workers=workers,
+                worker_init_fn=ignore_signals,
+            )
+            prepared = self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+            yield from cast("Iterable[Sample]", prepared)
 
-    def _set_learning_rate(self) -> None:
-        settings = self.plan.recipe.training
-        unit = self.plan.steps_per_epoch if settings.schedule == "every_epoch" else 1
-        total = math.ceil(self.plan.total_steps / unit)
-        rate = learning_rate(
-            self.progress.step // unit,
-            warm_up=round(settings.warm_up * total),
-            total=total,
-            peak=settings.learning_rate,
-            final=settings.final_learning_rate,
-        )
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
+    def _positions(self, step: int) -> range:
+        """Return which samples of the endless training this process sees in a step."""
+        batch = self.plan.recipe.training.batch
+        share = batch // self.fabric.world_size
+        first = step * batch + self.fabric.global_rank * share
+        return range(first, first + share)
 
-    def _validate_and_save(self, recorder: Recorder, *, steps_per_second: float, image: Tensor) -> None:
-        self._network.eval()
-        dice = mean_dice(self._network, self._validation, self.plan)
-        is_best = dice > self.progress.best_dice
-        step, loss_steps = self.progress.step, self.progress.loss_steps
-        losses = {"loss": self.progress.loss_sum / loss_steps} if loss_steps else {}
-        fruitless = 0 if is_best else self.progress.fruitless + 1
-        self.progress = replace(
-            self.progress,
-            best_dice=dice if is_best else self.progress.best_dice,
-            best_step=step if is_best else self.progress.best_step,
-            fruitless=fruitless,
-            loss_sum=0.0,
-            loss_steps=0,
-            is_finished=step == self.plan.total_steps or fruitless >= self.plan.recipe.validation.patience,
+    def _take_step(self, descent: Descent, batch: Sample) -> float:
+        settings, done = self.plan.recipe.training, self.progress
+        positions = self._positions(done.step)
+        for group in self.optimiser.param_groups:
+            group["lr"] = planned_rate(self.plan, done.step)
+        present = draw_presence(positions, self.plan.recipe)
+        if settings.channels_last:
+            batch = batch._replace(image=batch.image.contiguous(memory_format=memory_format(batch.image.dim() - 2)))
+        stepped = descent.step(
+            batch,
+            present=None if present is None else present.to(self.fabric.device),
+            seed=hash((settings.seed, done.step, self.fabric.global_rank)),  # dropout is a function of the step alone
         )
-        numbers = losses | {
-            "validation_dice": dice,
-            "learning_rate": float(self._optimiser.param_groups[0]["lr"]),
-            "steps_per_second": steps_per_second,
-            "skipped_steps": float(self.progress.skipped),
-            **self._diagnose(image),
+        if self.average and stepped.is_finite:
+            self.average.update(self.network.module, step=done.step)
+        if self.odds.is_used:
+            self.odds.gather(self.fabric, [self._sampler.playlist.at(n) for n in positions], stepped.losses)
+        self.progress = done.after_step(stepped.loss if stepped.is_finite else None, parts=descent.parts)
+        return stepped.loss
+
+    def _prepare_descent(self) -> Descent:
+        """Decide how a batch goes through the network; the estimate of its memory is said before the first step."""
+        settings, positions = self.plan.recipe.training, self._positions(self.progress.step)
+        one = self._collate(positions[:1])
+        self.network.train()
+        if settings.compile:
+            compile_or_not(self.network.module, self.network, loss=self._loss, sample=one)
+        parts = self.progress.parts or choose_parts(
+            self.network,
+            self._loss,
+            sample=one,
+            batch=len(positions),
+            device=self.fabric.device,
+            at_least=settings.accumulate,
+        )
+        return Descent(
+            self.fabric,
+            network=self.network,
+            optimiser=self.optimiser,
+            loss=self._loss,
+            clip_norm=settings.clip_norm,
+            parts=parts,
+            is_itemised=self.odds.is_used,
+        )
+
+    def _validate_if_due(self, recorder: Recorder | None) -> None:
+        done, total = self.progress, self.plan.total_steps
+        if done.step == done.validated or (done.step % self.plan.validate_every and done.step != total):
+            return
+        pace = self._pace.numbers() | {"memory_gib": used_gib(self.fabric.device)}
+        trained = (self.average.network if self.average else self.network.module).eval()
+        found = validate(trained, self._validation, self.plan, fabric=self.fabric)
+        numbers = {
+            **({"loss": done.mean_loss} if done.loss_steps else {}),
+            **found.numbers,
+            "learning_rate": float(self.optimiser.param_groups[0]["lr"]),
+            "skipped_steps": float(done.skipped),
+            **self._diagnose(trained),
+            **pace,
         }
-        recorder.write(step, numbers)
-        logger.info("step %d: loss %.4f, validation Dice %.4f", step, numbers.get("loss", math.nan), dice)
-        if is_best:
-            self._save("best")
-        self._save("last")
+        patience = self.plan.recipe.validation.patience
+        self.progress = done.after_validation(found.score, total=total, patience=patience)
+        if recorder:
+            recorder.write(done.step, numbers)
+            if found.picture is not None:
+                recorder.show(done.step, "worst_validation_case", found.picture)
+        logger.info("step %d: loss %.4f, %s %.4f", done.step, done.mean_loss, found.chosen_by, found.score)
+        for name in ("best", "last") if self.progress.best_step == done.step else ("last",):
+            self._save(name)
+        self._pace.restart()
 
-    def _diagnose(self, image: Tensor) -> dict[str, float]:
+    def _diagnose(self, trained: torch.nn.Module) -> dict[str, float]:
         """Return what the network says about itself on the last batch."""
-        module = self._network.module
-        with torch.inference_mode():
-            return module.diagnose(image) if isinstance(module, Diagnosed) else {}
+        if not isinstance(trained, Diagnosed):
+            return {}
+        with torch.inference_mode(), self.fabric.autocast():
+            return trained.diagnose(self._collate(self._positions(self.progress.step - 1)).image)
+
+    def _collate(self, positions: Sequence[int]) -> Sample:
+        batch = cast("Sample", default_collate([self._sampler[position] for position in positions]))
+        return Sample(*(self.fabric.to_device(tensor) for tensor in batch))
+
+    def _begin_average(self) -> WeightAverage | None:
+        decay = self.plan.recipe.training.averaging
+        return WeightAverage(self.network.module, decay=decay) if decay else None
 
     def _save(self, name: str) -> None:
-        is_last = name == "last"
-        save_checkpoint(
-            self.folder / name,
-            self._network.state_dict(),
-            plan=self.plan,
-            training_state=training_tensors(self._fabric, self._optimiser) if is_last else None,
-            progress=asdict(self.progress),
-        )
+        """Write a checkpoint from the first process; the others wait."""
+        is_best = name == "best"
+        if self.fabric.is_global_zero:
+            save_checkpoint(
+                self._folder / name,
+                self.average.tensors() if is_best and self.average else self.network.state_dict(),
+                plan=self.plan,
+                training_state=None if is_best else training_tensors(self),
+                progress=asdict(self.progress),
+            )
+        self.fabric.barrier()

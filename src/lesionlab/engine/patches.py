@@ -4,20 +4,21 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 
 from lesionlab.core.augmentation import Augmentation
 from lesionlab.core.labels import Labels
 from lesionlab.core.recipe import Sampling
-from lesionlab.engine.sample import Sample, cut_block, drawn_at, random_start, to_sample
+from lesionlab.engine.lesion_index import LesionIndex, index_lesions
+from lesionlab.engine.playlist import Playlist
+from lesionlab.engine.sample import Sample, cut_block, random_start, to_sample
 from lesionlab.engine.store import StoredCase
 
 
 class PatchSampler(torch.utils.data.Dataset[Sample]):
     """The whole training as one list of patches: patch n is drawn, cut and augmented from the seed and n alone.
 
-    A share of the patches holds a lesion voxel that was drawn at random; the others lie anywhere. In one epoch every
-    case gives the same number of patches.
+    A share of the patches holds a lesion voxel that was drawn at random, from all of them or from a lesion that was
+    drawn first; the others lie anywhere. In one epoch every case gives the same number of patches.
 
     Args:
         cases: Training cases of the store.
@@ -44,17 +45,19 @@ class PatchSampler(torch.utils.data.Dataset[Sample]):
         self._settings = settings
         self._augmentation = augmentation
         self._seed = seed
-        self.playlist = np.repeat(np.arange(len(cases)), settings.patches_per_case)
+        regions = (labels.regions_of(np.asarray(case.label())) for case in cases)
+        self._lesions = tuple(index_lesions(np.any(region, axis=0)) for region in regions)
+        self.playlist = patch_playlist(len(cases), settings, seed=seed)
 
     def __getitem__(self, position: int) -> Sample:
         """Return patch `position` of the endless training."""
-        case = self._cases[drawn_at(position, self.playlist, seed=self._seed)]
+        chosen = self.playlist.at(position)
+        case = self._cases[chosen]
         generator = np.random.default_rng([self._seed, 1, position])
-        start = self._start(np.asarray(case.label()), generator)
         image, label = cut_block(
             case.image(),
             case.label(),
-            start=start,
+            start=self._start(self._lesions[chosen], generator),
             size=self._settings.size,
             background=case.background,
             is_mirrored=self._is_mirrored,
@@ -62,18 +65,23 @@ class PatchSampler(torch.utils.data.Dataset[Sample]):
         image, label = self._augmentation(image, label, generator=generator)
         return to_sample(image, label, labels=self._labels)
 
-    def _start(self, label: UInt8[np.ndarray, "x y z"], generator: np.random.Generator) -> tuple[int, ...]:
+    def _start(self, lesions: LesionIndex, generator: np.random.Generator) -> tuple[int, ...]:
         """Return where the patch begins: around a lesion voxel, or anywhere."""
         size = self._settings.size
-        anywhere = random_start(label.shape, size, generator=generator)
+        anywhere = random_start(lesions.shape, size, generator=generator)
         if generator.random() >= self._settings.lesion_share:
             return anywhere
-        lesion = np.flatnonzero(self._labels.regions_of(label).any(axis=0))
-        if lesion.size == 0:
+        voxel = lesions.draw(self._settings.lesion_choice, generator=generator)
+        if voxel is None:
             return anywhere
-        voxel = np.unravel_index(int(generator.choice(lesion)), label.shape)
         offsets = [int(generator.integers(wanted)) for wanted in size]
         return tuple(
-            int(np.clip(int(place) - offset, 0, max(0, found - wanted)))
-            for place, offset, found, wanted in zip(voxel, offsets, label.shape, size, strict=True)
+            int(np.clip(place - offset, 0, max(0, found - wanted)))
+            for place, offset, found, wanted in zip(voxel, offsets, lesions.shape, size, strict=True)
         )
+
+
+def patch_playlist(cases: int, settings: Sampling, *, seed: int) -> Playlist:
+    """Return in which order cases give patches."""
+    odds = np.full(cases, settings.patches_per_case)
+    return Playlist(odds, is_empty=np.zeros(cases, bool), empty_share=None, seed=seed)

@@ -13,6 +13,15 @@ Wanted = Literal["auto", "float32", "bfloat16", "float16"]
 def make_fabric(wanted: Wanted) -> Fabric:
     """Return the one device that work runs on, with its arithmetic.
 
+    Raises:
+        OptionError: float16 was asked for where there is no GPU.
+    """
+    return Fabric(accelerator="auto", devices=1, precision=precision_of(wanted))  # type: ignore[arg-type]  # a literal
+
+
+def precision_of(wanted: Wanted) -> str:
+    """Return Fabric's word for an arithmetic.
+
     "auto" takes bfloat16 on a GPU that has it, float16 on an older one, and float32 on a CPU.
 
     Raises:
@@ -28,5 +37,4 @@ def make_fabric(wanted: Wanted) -> Fabric:
         )
     best = ("bfloat16" if torch.cuda.is_bf16_supported() else "float16") if has_gpu else "float32"
     names = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
-    precision = names[best if wanted == "auto" else wanted]
-    return Fabric(accelerator="auto", devices=1, precision=precision)  # type: ignore[arg-type]  # one of its literals
+    return names[best if wanted == "auto" else wanted]

@@ -65,6 +65,7 @@ class Predictor:
             background=prepared.background,
             settings=self._inference,
             readout=Readout.of(plan),
+            neighbours=plan.recipe.sampling.neighbours,
         )
         return Prediction(
             probabilities=prepared.geometry.to_scan(kept),

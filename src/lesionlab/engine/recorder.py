@@ -1,13 +1,15 @@
 """What a training writes down about itself, for programs (JSON lines) and for eyes (TensorBoard)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
 from lesionlab.core.errors import StorageError
 from lesionlab.core.storage import write_text_atomically
+from lesionlab.engine.snapshot import Picture
 
 
 class Recorder:
@@ -40,12 +42,27 @@ class Recorder:
         Raises:
             StorageError: They could not be written.
         """
-        try:
+        with self._guarded():
             self._file.write(json.dumps({"step": step, **numbers}) + "\n")
             self._file.flush()
             for name, value in numbers.items():
                 self._board.add_scalar(name, value, step)
             self._board.flush()
+
+    def show(self, step: int, name: str, picture: Picture) -> None:
+        """Put a picture into TensorBoard.
+
+        Raises:
+            StorageError: It could not be written.
+        """
+        with self._guarded():
+            self._board.add_image(name, picture, step, dataformats="HWC")
+            self._board.flush()
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise StorageError(
                 "to add a line to a training's metrics",

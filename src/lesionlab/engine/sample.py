@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int, UInt8
+from einops import rearrange
+from jaxtyping import Float32, UInt8
 
 from lesionlab.core.labels import Labels
 
@@ -35,15 +36,25 @@ def to_sample(
     )
 
 
-def drawn_at(position: int, playlist: Int[np.ndarray, "entry"], *, seed: int) -> int:
-    """Return the entry at `position` of an endless training: each epoch is one shuffle of the playlist."""
-    epoch, place = divmod(position, len(playlist))
-    return int(np.random.default_rng([seed, 0, epoch]).permutation(playlist)[place])
-
-
 def random_start(found: Sequence[int], wanted: Sequence[int], *, generator: np.random.Generator) -> tuple[int, ...]:
     """Return where a block begins in what is larger than it; 0 along axes that are not."""
     return tuple(int(generator.integers(max(0, have - want) + 1)) for have, want in zip(found, wanted, strict=True))
+
+
+def with_neighbours(
+    image: Float32[np.ndarray, "modality x y z"], slices: Sequence[int], *, count: int
+) -> Float32[np.ndarray, "slice channel x y"]:
+    """Return axial slices, each with its neighbours as further channels: from the lowest to the highest.
+
+    Args:
+        image: May be memory-mapped; only what is needed is read.
+        slices: Which.
+        count: Of neighbours on either side; beyond the ends of the image, its first and last slices are repeated.
+    """
+    wanted = np.add.outer(np.asarray(slices), np.arange(-count, count + 1)).clip(0, image.shape[-1] - 1)
+    first, last = int(wanted.min()), int(wanted.max())
+    read = np.asarray(image[..., first : last + 1])[..., wanted - first]
+    return rearrange(read, "modality x y slice neighbour -> slice (neighbour modality) x y")
 
 
 def cut_block(

@@ -10,7 +10,8 @@ from jaxtyping import Int
 from lesionlab.core.augmentation import Augmentation
 from lesionlab.core.labels import Labels
 from lesionlab.core.recipe import Sampling
-from lesionlab.engine.sample import Sample, cut_block, drawn_at, random_start, to_sample
+from lesionlab.engine.playlist import Playlist
+from lesionlab.engine.sample import Sample, cut_block, random_start, to_sample, with_neighbours
 from lesionlab.engine.store import StoredCase
 
 
@@ -55,6 +56,12 @@ def difficulty_odds(area: Int[np.ndarray, "slice"], settings: Sampling) -> Int[n
     return odds
 
 
+def slice_playlist(slices: SliceIndex, settings: Sampling, *, seed: int) -> Playlist:
+    """Return in which order slices are drawn."""
+    odds = difficulty_odds(slices.area, settings)
+    return Playlist(odds, is_empty=slices.area == 0, empty_share=settings.empty_share, seed=seed)
+
+
 class SliceSampler(torch.utils.data.Dataset[Sample]):
     """The whole training as one list of samples: sample n is drawn, cut and augmented from the seed and n alone.
 
@@ -82,26 +89,26 @@ class SliceSampler(torch.utils.data.Dataset[Sample]):
         self._is_mirrored = is_mirrored
         self._cases = cases
         self._labels = labels
-        self._size = settings.size
+        self._settings = settings
         self._augmentation = augmentation
         self._seed = seed
         self._slices = index_slices(cases, labels)
-        odds = difficulty_odds(self._slices.area, settings)
-        self.playlist = np.repeat(np.arange(len(odds)), odds)
+        self.playlist = slice_playlist(self._slices, settings, seed=seed)
 
     def __getitem__(self, position: int) -> Sample:
         """Return sample `position` of the endless training."""
         generator = np.random.default_rng([self._seed, 1, position])
-        chosen = drawn_at(position, self.playlist, seed=self._seed)
+        chosen = self.playlist.at(position)
         case, z = self._cases[self._slices.case[chosen]], int(self._slices.z[chosen])
-        image, label = case.image()[..., z], case.label()[..., z]
-        start = random_start(label.shape, self._size, generator=generator)
+        count, size = self._settings.neighbours, self._settings.size
+        image, label = with_neighbours(case.image(), [z], count=count)[0], case.label()[..., z]
+        start = random_start(label.shape, size, generator=generator)
         image, label = cut_block(
             image,
             label,
             start=start,
-            size=self._size,
-            background=case.background,
+            size=size,
+            background=case.background * (1 + 2 * count),
             is_mirrored=self._is_mirrored,
         )
         image, label = self._augmentation(image, label, generator=generator)

@@ -1,7 +1,9 @@
 """What a training needs beyond weights and plan to go on exactly where it ended: plain tensors and numbers."""
 
+import math
+import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,13 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from lesionlab.core.errors import CheckpointError
+from lesionlab.engine.averaging import WeightAverage
 from lesionlab.engine.checkpoint import open_checkpoint
+from lesionlab.engine.loss_odds import LossOdds
 
 _SCALER = "scaler."
+_AVERAGE = "average."
+_ODDS = "odds."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +33,8 @@ class Progress:
         skipped: Steps left out because their loss or gradient was not finite.
         loss_sum: Of the losses since the last validation.
         loss_steps: How many losses that is; skipped steps have none.
+        validated: Step of the last validation.
+        parts: In how many parts a batch goes through the network; 0 before that was decided.
         is_finished: Whether the last step was done or patience ran out.
     """
 
@@ -37,21 +45,70 @@ class Progress:
     skipped: int = 0
     loss_sum: float = 0.0
     loss_steps: int = 0
+    validated: int = 0
+    parts: int = 0
     is_finished: bool = False
 
+    @property
+    def mean_loss(self) -> float:
+        """Since the last validation; NaN when every step was skipped."""
+        return self.loss_sum / self.loss_steps if self.loss_steps else math.nan
 
-def training_tensors(fabric: Fabric, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return the state of optimiser and loss scaler as named tensors."""
-    state = optimiser.state_dict()["state"]
+    def after_step(self, loss: float | None, *, parts: int) -> "Progress":
+        """Return how far it is after a step with this loss; None for one that was skipped."""
+        return replace(
+            self,
+            step=self.step + 1,
+            parts=parts,
+            skipped=self.skipped + (loss is None),
+            loss_sum=self.loss_sum + (loss or 0.0),
+            loss_steps=self.loss_steps + (loss is not None),
+        )
+
+    def after_validation(self, dice: float, *, total: int, patience: int) -> "Progress":
+        """Return how far it is after a validation; it ends with the last step, or when patience runs out."""
+        is_best = dice > self.best_dice
+        fruitless = 0 if is_best else self.fruitless + 1
+        return replace(
+            self,
+            best_dice=dice if is_best else self.best_dice,
+            best_step=self.step if is_best else self.best_step,
+            fruitless=fruitless,
+            loss_sum=0.0,
+            loss_steps=0,
+            validated=self.step,
+            is_finished=self.step == total or fruitless >= patience,
+        )
+
+    def extended(self) -> "Progress":
+        """Return a finished training's progress as that of one that goes on, with its patience whole again."""
+        return replace(self, is_finished=False, fruitless=0)
+
+
+@typing.runtime_checkable
+class Learner(typing.Protocol):
+    """What of a training has a state; see `lesionlab.engine.loop.Loop`."""
+
+    fabric: Fabric
+    network: torch.nn.Module
+    optimiser: torch.optim.Optimizer
+    average: WeightAverage | None
+    odds: LossOdds
+
+
+def training_tensors(learner: Learner) -> dict[str, Tensor]:
+    """Return the state of optimiser, loss scaler, average and odds as named tensors, without the network's."""
+    state = learner.optimiser.state_dict()["state"]
     tensors = {f"{index}.{name}": value for index, entry in state.items() for name, value in entry.items()}
-    scaler = fabric.strategy.precision.state_dict()
-    return tensors | {_SCALER + name: torch.tensor(float(value)) for name, value in scaler.items()}
+    scaler = learner.fabric.strategy.precision.state_dict()
+    tensors |= {_SCALER + name: torch.tensor(float(value)) for name, value in scaler.items()}
+    averaged = learner.average.tensors() if learner.average else {}
+    tensors |= {_AVERAGE + name: value for name, value in averaged.items()}
+    return tensors | {_ODDS + name: value for name, value in learner.odds.tensors().items()}
 
 
-def load_training_state(
-    folder: Path, network: torch.nn.Module, *, fabric: Fabric, optimiser: torch.optim.Optimizer
-) -> Progress:
-    """Put the state of the checkpoint in `folder` into network, optimiser and scaler; return how far it had come.
+def load_training_state(folder: Path, learner: Learner) -> Progress:
+    """Put the state of the checkpoint in `folder` into a training; return how far it had come.
 
     Without a checkpoint nothing is changed and the progress is that of a fresh training.
 
@@ -62,15 +119,22 @@ def load_training_state(
         return Progress()
     checkpoint = open_checkpoint(folder)
     tensors, numbers = checkpoint.load_training_state()
-    network.load_state_dict(checkpoint.load_network().state_dict())
+    learner.network.load_state_dict(checkpoint.load_network().state_dict())
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
-        if not key.startswith(_SCALER):
-            index, name = key.split(".", 1)
+        index, _, name = key.partition(".")
+        if index.isdigit():
             state.setdefault(int(index), {})[name] = value
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
-    _load_scaler(tensors, fabric)
+    learner.optimiser.load_state_dict({**learner.optimiser.state_dict(), "state": state})
+    _load_scaler(tensors, learner.fabric)
+    if learner.average:
+        learner.average.load(_under(_AVERAGE, tensors))
+    learner.odds.load(_under(_ODDS, tensors))
     return _parse_progress(numbers, where=folder)
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _load_scaler(tensors: Mapping[str, Tensor], fabric: Fabric) -> None:

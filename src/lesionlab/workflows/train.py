@@ -1,6 +1,7 @@
 """Train a network from a recipe on the cases of a folder."""
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,19 +9,19 @@ from pathlib import Path
 import lesionlab.losses
 import lesionlab.networks
 import lesionlab.transforms  # noqa: F401  # these three register what a recipe may name
-from lesionlab.core.case import Case
-from lesionlab.core.errors import LayoutError, RecipeError
-from lesionlab.core.layout import Layout
+from lesionlab.core.errors import RecipeError
 from lesionlab.core.plan import Plan
-from lesionlab.core.recipe import Recipe, read_recipe
+from lesionlab.core.recipe import read_recipe
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.checkpoint import open_checkpoint, recover
 from lesionlab.engine.loop import Loop
-from lesionlab.engine.planning import complete, divide_cases, resolve
+from lesionlab.engine.ranks import make_training_fabric
 from lesionlab.engine.start_weights import started_from
+from lesionlab.engine.stopping import Stop
 from lesionlab.engine.store import store_cases
 from lesionlab.engine.training_state import Progress
 from lesionlab.layouts.opening import open_layout
+from lesionlab.workflows.training_data import choose_cases
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class Trained:
     Attributes:
         folder: Of the training; ``best`` and ``last`` in it are checkpoints.
         steps: Done so far.
-        best_dice: Mean Dice of the best validation.
+        best_dice: Mean Dice of the best validation; of a classifier the number that the recipe chooses by.
         is_finished: False when it was stopped before its end and can go on.
     """
 
@@ -52,8 +53,14 @@ def train(
     store: Path | None = None,
     workers: int = 0,
     stop_after: int | None = None,
+    max_time_s: float | None = None,
+    extend: bool = False,
+    fraction: float = 1.0,
 ) -> Trained:
     """Train a network, or go on exactly where an earlier call ended.
+
+    SIGTERM and Ctrl-C save a checkpoint to go on from before they end it. Processes that torchrun or SLURM started
+    together share one training.
 
     Args:
         recipe: Name of a recipe that comes with lesionlab, or the path of a TOML file.
@@ -64,32 +71,54 @@ def train(
         store: Where prepared cases are kept; ``out/store`` unless several trainings share one.
         workers: Processes that prepare samples.
         stop_after: End early at this step; a later call goes on.
+        max_time_s: End early after this time, preparation included; a later call goes on.
+        extend: Let recipe or changes ask for more steps or epochs than the training in `out` began with; the learning
+            rate then follows the longer schedule from where the training is.
+        fraction: Share of the training patients to learn from, of every category alike; the list of a smaller share is
+            part of that of a larger one.
 
     Raises:
         LesionlabError: Recipe, data or an earlier training in `out` cannot be used; the message says which.
     """
+    stop = Stop(max_time_s=math.inf if max_time_s is None else max_time_s)
     layout_name, layout = open_layout(data)
-    wanted = complete(read_recipe(recipe, changes=changes), layout.labels)
-    _check_modalities(wanted, layout)
-    training, validation = divide_cases(_with_masks(layout), wanted, where=data)
-    stored = store_cases(
-        (*training, *validation),
-        store or out / "store",
-        modalities=wanted.modalities,
-        settings=wanted.preprocessing,
-        labels=layout.labels,
-    )
-    parts = {"training": stored[: len(training)], "validation": stored[len(training) :]}
-    plan = resolve(wanted, layout.labels, layout=layout_name, **parts, started_from=started_from(start_from))
-    for name in ("best", "last"):
-        recover(out / name)
-    _check_same_plan(plan, out)
-    write_text_atomically(out / "plan.json", plan.model_dump_json(indent=1))
-    progress = _run(Loop(plan, **parts, folder=out), start_from, workers=workers, stop_after=stop_after)
+    chosen = choose_cases(read_recipe(recipe, changes=changes), layout, where=data, fraction=fraction)
+    fabric = make_training_fabric(chosen.recipe.training.precision)
+    with fabric.rank_zero_first():
+        stored = store_cases(
+            (*chosen.training, *chosen.validation),
+            store or out / "store",
+            modalities=chosen.recipe.modalities,
+            settings=chosen.recipe.preprocessing,
+            labels=chosen.labels,
+        )
+    parts = {"training": stored[: len(chosen.training)], "validation": stored[len(chosen.training) :]}
+    plan = chosen.plan(layout=layout_name, **parts, started_from=started_from(start_from))
+    with fabric.rank_zero_first():
+        is_longer = _begin_folder(plan, out, extend=extend)
+    loop = Loop(plan, fabric=fabric, **parts, folder=out)
+    if is_longer:
+        loop.extend()
+    progress = _run(loop, start_from, workers=workers, stop_after=stop_after, stop=stop)
     return Trained(folder=out, steps=progress.step, best_dice=progress.best_dice, is_finished=progress.is_finished)
 
 
-def _run(loop: Loop, start_from: Sequence[str], *, workers: int, stop_after: int | None) -> Progress:
+def _begin_folder(plan: Plan, out: Path, *, extend: bool) -> bool:
+    """Tidy up a training's folder and write the plan; return whether the plan makes an earlier training longer.
+
+    Raises:
+        RecipeError: An earlier training in the folder has another plan.
+    """
+    for name in ("best", "last"):
+        recover(out / name)
+    earlier = open_checkpoint(out / "last").plan if (out / "last").exists() else plan
+    is_longer = extend and plan.total_steps > earlier.total_steps
+    _check_same_plan(plan, _with_length_of(plan, earlier) if is_longer else earlier, folder=out)
+    write_text_atomically(out / "plan.json", plan.model_dump_json(indent=1))
+    return is_longer
+
+
+def _run(loop: Loop, start_from: Sequence[str], *, workers: int, stop_after: int | None, stop: Stop) -> Progress:
     """Begin or go on, unless the training is finished; return how far it came."""
     total = loop.plan.total_steps
     if not loop.progress.step:
@@ -97,33 +126,20 @@ def _run(loop: Loop, start_from: Sequence[str], *, workers: int, stop_after: int
     else:
         logger.info("going on from step %d of %d", loop.progress.step, total)
     if not loop.progress.is_finished:
-        loop.run(workers=workers, stop_after=total if stop_after is None else stop_after)
+        loop.run(workers=workers, stop_after=total if stop_after is None else stop_after, stop=stop)
     return loop.progress
 
 
-def _with_masks(layout: Layout) -> Sequence[Case]:
-    cases = tuple(layout.cases())
-    without = [case.id for case in cases if case.label is None and case.split != "test"]
-    if without:
-        logger.warning("%d cases have no mask and are not used: %s", len(without), ", ".join(without[:8]))
-    return cases
+def _with_length_of(plan: Plan, earlier: Plan) -> Plan:
+    """Return the earlier plan with the length of this one."""
+    length = {"epochs": plan.recipe.training.epochs, "steps": plan.recipe.training.steps}
+    training = earlier.recipe.training.model_copy(update=length)
+    recipe = earlier.recipe.model_copy(update={"training": training})
+    steps = {"total_steps": plan.total_steps, "validate_every": plan.validate_every}
+    return earlier.model_copy(update={"recipe": recipe, **steps})
 
 
-def _check_modalities(recipe: Recipe, layout: Layout) -> None:
-    missing = set(recipe.modalities) - set(layout.modalities)
-    if missing:
-        raise LayoutError(
-            f"the modalities {', '.join(recipe.modalities)} of recipe {recipe.name}",
-            found=f"{', '.join(layout.modalities)}",
-            where=layout.folder,
-            next_step="choose a recipe for these modalities (lesionlab list recipes)",
-        )
-
-
-def _check_same_plan(plan: Plan, folder: Path) -> None:
-    if not (folder / "last").exists():
-        return
-    earlier = open_checkpoint(folder / "last").plan
+def _check_same_plan(plan: Plan, earlier: Plan, *, folder: Path) -> None:
     mine, theirs = plan.model_dump(mode="json"), earlier.model_dump(mode="json")  # a saved option's tuple is a list
     differing = [name for name in mine if mine[name] != theirs[name]]
     if not differing:
@@ -132,5 +148,5 @@ def _check_same_plan(plan: Plan, folder: Path) -> None:
         "the plan that this training began with",
         found=f"another {', '.join(differing)}",
         where=folder,
-        next_step="train into another folder, or give the recipe, changes and data that this one began with",
+        next_step="train into another folder, give the recipe, changes and data that this one began with, or --extend",
     )

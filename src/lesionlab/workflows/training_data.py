@@ -1,0 +1,117 @@
+"""Which cases a training learns from and which it is validated on, whatever its task."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from lesionlab.core.case import Case
+from lesionlab.core.errors import LayoutError
+from lesionlab.core.labels import Labels
+from lesionlab.core.layout import Layout
+from lesionlab.core.plan import Plan
+from lesionlab.core.recipe import Recipe
+from lesionlab.engine.categories import categories_of, divide_by_category, resolve_categories
+from lesionlab.engine.few_shot import take_fraction
+from lesionlab.engine.planning import complete, complete_for, divide_cases, resolve
+from lesionlab.engine.store import StoredCase
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingData:
+    """What a training works on, nothing prepared yet.
+
+    Attributes:
+        recipe: With all options completed.
+        labels: What masks mean; no region for a classifier, which looks at none.
+        categories: What a classifier tells apart; empty for segmentation.
+        training: To learn from.
+        validation: To choose the best weights by.
+    """
+
+    recipe: Recipe
+    labels: Labels
+    categories: tuple[str, ...]
+    training: tuple[Case, ...]
+    validation: tuple[Case, ...]
+
+    def plan(
+        self,
+        *,
+        layout: str,
+        training: Sequence[StoredCase],
+        validation: Sequence[StoredCase],
+        started_from: tuple[str, ...],
+    ) -> Plan:
+        """Return the plan for these cases once they are in the store.
+
+        Raises:
+            LesionlabError: The recipe names something that does not exist or does not fit.
+        """
+        parts = {"training": training, "validation": validation}
+        if self.categories:
+            return resolve_categories(self.recipe, self.categories, layout=layout, **parts, started_from=started_from)
+        return resolve(self.recipe, self.labels, layout=layout, **parts, started_from=started_from)
+
+
+def choose_cases(recipe: Recipe, layout: Layout, *, where: str, fraction: float = 1.0) -> TrainingData:
+    """Divide the cases of a dataset, and take a share of the training patients only.
+
+    Args:
+        recipe: As read.
+        layout: Of the dataset.
+        where: The dataset as its user named it.
+        fraction: Share of the training patients, of every category alike; validation keeps all of its own.
+
+    Raises:
+        LesionlabError: Recipe and data do not fit, or there are too few cases.
+    """
+    _check_modalities(recipe, layout)
+    if recipe.task == "classify":
+        return _choose_by_category(recipe, layout, where=where, fraction=fraction)
+    wanted = complete(recipe, layout.labels)
+    training, validation = divide_cases(_with_masks(layout), wanted, where=where)
+    return TrainingData(
+        recipe=wanted,
+        labels=layout.labels,
+        categories=(),
+        training=take_fraction(training, fraction, seed=recipe.training.seed),
+        validation=validation,
+    )
+
+
+def _choose_by_category(recipe: Recipe, layout: Layout, *, where: str, fraction: float) -> TrainingData:
+    cases = [case for case in layout.cases() if case.split != "test"]
+    categories = categories_of(cases, recipe, where=where)
+    training, validation = divide_by_category(cases, categories, recipe, where=where)
+    return TrainingData(
+        recipe=complete_for(recipe, outputs=len(categories)),
+        labels=Labels(regions={}),
+        categories=categories,
+        training=_without_masks(take_fraction(training, fraction, seed=recipe.training.seed)),
+        validation=_without_masks(validation),
+    )
+
+
+def _without_masks(cases: Sequence[Case]) -> tuple[Case, ...]:
+    return tuple(replace(case, label=None, further_labels=()) for case in cases)
+
+
+def _with_masks(layout: Layout) -> Sequence[Case]:
+    cases = tuple(layout.cases())
+    without = [case.id for case in cases if case.label is None and case.split != "test"]
+    if without:
+        logger.warning("%d cases have no mask and are not used: %s", len(without), ", ".join(without[:8]))
+    return cases
+
+
+def _check_modalities(recipe: Recipe, layout: Layout) -> None:
+    missing = set(recipe.modalities) - set(layout.modalities)
+    if missing:
+        raise LayoutError(
+            f"the modalities {', '.join(recipe.modalities)} of recipe {recipe.name}",
+            found=f"{', '.join(layout.modalities)}",
+            where=layout.folder,
+            next_step="choose a recipe for these modalities (lesionlab list recipes)",
+        )
