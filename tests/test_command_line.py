@@ -23,7 +23,7 @@ from lesionlab.core.recipe import recipe_names
 
 WORDS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "demo": (("out",), {"--patients", "--seed"}),
-    "check": (("data",), set()),
+    "check": (("data",), {"--json"}),
     "list": (("kind",), set()),
     "train": (("recipe", "data", "out"), {"--change", "--start-from", "--store", "--workers", "--stop-after"}),
     "tune": (("checkpoint", "data"), {"--score"}),

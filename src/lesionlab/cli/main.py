@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 
 import tyro
 
-from lesionlab.cli import verbs
+from lesionlab.cli import datasets, verbs
 from lesionlab.core.errors import LesionlabError
 
 DESCRIPTION = "Train, tune, predict and fairly compare networks that outline lesions in medical images."
 
 VERBS: dict[str, Callable[..., int]] = {
     "demo": verbs.demo,
-    "check": verbs.check,
+    "check": datasets.check,
     "list": verbs.list_names,
     "train": verbs.train,
     "tune": verbs.tune,

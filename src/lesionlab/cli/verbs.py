@@ -1,10 +1,11 @@
 """One short function per verb; what a verb needs is loaded inside it, so that help is quick."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
+
+from lesionlab.cli.made_files import name_files
 
 Split = Literal["training", "validation", "test"]
 Data = Annotated[Positional[str], arg(metavar="LAYOUT:FOLDER")]
@@ -21,27 +22,7 @@ def demo(out: Folder = Path("demo"), /, *, patients: int = 16, seed: int = 0) ->
     """
     from lesionlab.workflows.demo import run_demo
 
-    return _name_files(run_demo(out, patients=patients, seed=seed))
-
-
-def check(data: Data, /) -> int:
-    """Judge images and masks before training; exit 1 when a case cannot be used.
-
-    Args:
-        data: Layout and folder of the dataset.
-    """
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    from lesionlab.workflows.check import check as run
-
-    findings = run(data)
-    table = Table("severity", "case", "file", "finding", title=f"{len(findings)} findings")
-    for finding in findings:
-        table.add_row(finding.severity, *map(escape, (finding.case, Path(finding.where).name, finding.message)))
-    Console(soft_wrap=True).print(table if findings else "nothing remarkable")
-    return 1 if any(finding.severity == "error" for finding in findings) else 0
+    return name_files(run_demo(out, patients=patients, seed=seed))
 
 
 def train(
@@ -83,7 +64,7 @@ def train(
     )
     state = "finished" if trained.is_finished else "stopped, to be gone on with"
     print(f"{state} at step {trained.steps}; best validation Dice {max(0.0, trained.best_dice):.3f}")
-    return _name_files(path for path in (out / "best", out / "last", out / "metrics.jsonl") if path.exists())
+    return name_files(path for path in (out / "best", out / "last", out / "metrics.jsonl") if path.exists())
 
 
 def tune(checkpoint: Folder, data: Data, /, *, score: str = "dice") -> int:
@@ -101,7 +82,7 @@ def tune(checkpoint: Folder, data: Data, /, *, score: str = "dice") -> int:
     print(
         f"threshold {chosen.threshold:g}, smallest lesion {chosen.smallest_lesion_mm3:g} mm3: {score} {tuned.score:.3f}"
     )
-    return _name_files(tuned.files)
+    return name_files(tuned.files)
 
 
 def predict(
@@ -131,7 +112,7 @@ def predict(
     predicted = run(
         checkpoint, data, out, split=split, save_probabilities=save_probabilities, overlap=overlap, flips=flips
     )
-    _name_files(predicted.files)
+    name_files(predicted.files)
     for case, reason in predicted.failures.items():
         print(f"failed: {case}: {reason}")
     return 1 if predicted.failures else 0
@@ -165,7 +146,7 @@ def evaluate(
         print(
             f"{line.protocol:<18} {line.region:<8} {line.metric:<16} {shown} {line.unit} ({line.n_defined} of {line.n})"
         )
-    return _name_files(evaluation.files)
+    return name_files(evaluation.files)
 
 
 def import_weights(
@@ -199,7 +180,7 @@ def import_weights(
         names = getattr(coverage, kind)
         table.add_row(kind, str(len(names)), escape(", ".join(names[:3])))
     Console().print(table)
-    return _name_files([imported.folder])
+    return name_files([imported.folder])
 
 
 def list_names(kind: Positional[Literal["networks", "losses", "layouts", "metrics", "protocols", "recipes"]], /) -> int:
@@ -224,12 +205,3 @@ def list_names(kind: Positional[Literal["networks", "losses", "layouts", "metric
             table.add_row(name, escape(description))
     Console().print(table)
     return 0
-
-
-def _name_files(files: Iterable[Path]) -> int:
-    """Print the files that a verb made; 1 when one of them is not there."""
-    missing = 0
-    for file in files:
-        missing += not file.exists()
-        print(file if file.exists() else f"missing: {file}")
-    return min(1, missing)

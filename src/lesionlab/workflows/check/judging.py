@@ -1,0 +1,73 @@
+"""The order in which a dataset is judged: case by case, then as a whole."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
+
+from lesionlab.core.case import Case
+from lesionlab.core.labels import Labels
+from lesionlab.core.progress import track
+from lesionlab.layouts.opening import open_layout
+from lesionlab.workflows.check import dataset, exchanged, grids, headers, intensities, masks
+from lesionlab.workflows.check.copies import Copies
+from lesionlab.workflows.check.finding import Finding
+from lesionlab.workflows.check.scan import Scan, load
+
+Rule: TypeAlias = Callable[[Scan], Iterator[Finding]]
+
+RULES: tuple[Rule, ...] = (
+    grids.judge_grids,
+    grids.judge_orientation,
+    grids.judge_tilt,
+    grids.judge_shear,
+    headers.judge_transforms,
+    headers.judge_spacing,
+    headers.judge_scaling,
+    headers.judge_axes,
+    intensities.judge_contrast,
+    intensities.judge_planes,
+    intensities.judge_hounsfield_units,
+    masks.judge_label_values,
+    masks.judge_label_noise,
+    masks.judge_lesion,
+    masks.judge_place,
+    exchanged.judge_lesion_brightness,
+)
+"""What is asked of every case; a new rule is one function and one entry."""
+
+
+def check(data: str) -> tuple[Finding, ...]:
+    """Judge every case of a dataset, and the dataset as a whole.
+
+    Args:
+        data: LAYOUT:FOLDER.
+
+    Raises:
+        LayoutError: The folder does not follow its layout, or a case lacks a modality.
+        NameUnknownError: No layout has this name.
+    """
+    _, layout = open_layout(data)
+    cases = tuple(layout.cases())
+    findings = judge(track(cases, what="checking", total=len(cases)), layout.labels)
+    whole = (*dataset.judge_modalities(cases, layout), *dataset.judge_left_over(cases, layout.folder))
+    return (*findings, *whole)
+
+
+def judge(cases: Iterable[Case], labels: Labels) -> tuple[Finding, ...]:
+    """Judge cases, one in memory at a time; no finding means that nothing is remarkable.
+
+    Args:
+        cases: What to judge.
+        labels: The stored values that masks may hold.
+    """
+    findings: list[Finding] = []
+    copies, appearances = Copies(), exchanged.Appearances()
+    for case in cases:
+        scan, unreadable = load(case, labels)
+        findings += unreadable
+        for rule in RULES:
+            findings += rule(scan)
+        findings += copies.judge(scan)
+        appearances.remember(scan)
+    told = {finding.case for finding in findings if finding.rule == "modalities-exchanged"}
+    findings += (finding for finding in appearances.judge() if finding.case not in told)
+    return (*findings, *dataset.judge_patients(appearances.cases))
