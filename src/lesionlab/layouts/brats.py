@@ -48,10 +48,10 @@ class Naming:
     sequences: dict[Modality, str]
     enhancing: frozenset[int]
 
-    def stems(self, folder: Path) -> dict[Modality, Path]:
-        """Return the path of each image without its ending."""
-        prefix = "" if self.separator is None else folder.name + self.separator
-        return {modality: folder / (prefix + word) for modality, word in self.sequences.items()}
+    def names(self, case_id: str) -> dict[Modality, str]:
+        """Return the name of each image without its ending."""
+        prefix = "" if self.separator is None else case_id + self.separator
+        return {modality: prefix + word for modality, word in self.sequences.items()}
 
     @property
     def labels(self) -> Labels:
@@ -117,18 +117,19 @@ class Brats:
 
     def _case_folders(self) -> Iterator[tuple[Path, Naming]]:
         for folder in find_below(self.folder, "*", depths=range(3)):
-            stems = set(list_image_stems(folder, ""))
-            for naming in NAMINGS:
-                if any(stem.name in stems for stem in naming.stems(folder).values()):
+            stems = list_image_stems(folder, "")
+            for naming in NAMINGS if stems else ():
+                if not set(stems).isdisjoint(naming.names(folder.name).values()):
                     yield folder, naming
 
     def _case(self, folder: Path, naming: Naming) -> Case:
         patient = self.patient_pattern.fullmatch(folder.name)
         groups = patient.groupdict() if patient else {}
         parts = folder.relative_to(self.folder).parts
+        stems = {modality: folder / name for modality, name in naming.names(folder.name).items()}
         return Case(
             id=folder.name,
-            images=find_modalities(folder.name, naming.stems(folder)),
+            images=find_modalities(folder.name, stems),
             label=self._mask(folder, naming),
             group=next((group for group in patient.groups() if group), folder.name) if patient else folder.name,
             site=groups.get("site") or "",
