@@ -1,5 +1,6 @@
 """A small complete dataset of every layout, in the names that real copies of it have."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import h5py
 import nibabel
 import numpy as np
+from dicom_files import write_series
+from PIL import Image as Picture
 
 from lesionlab.core.case import Modality
 
@@ -22,6 +25,7 @@ class Sample:
         has_own_masks: Whether a mask is a file of its own that a case may lack.
         may_lack: Modalities any one of which a case may lack: it then has the others.
         also_takes: Other layouts whose datasets it reads too, and rightly.
+        names_files: Whether a list or table names every file, so that one that is not there is refused.
     """
 
     build: Callable[[Path, str], None]
@@ -30,6 +34,7 @@ class Sample:
     has_own_masks: bool = True
     may_lack: frozenset[Modality] = frozenset()
     also_takes: frozenset[str] = frozenset()
+    names_files: bool = False
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -105,17 +110,95 @@ def build_synapse_ct(folder: Path, ending: str) -> None:
         file["image"] = file["label"] = np.zeros((3, 4, 5), np.float32)
 
 
+def write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def write_picture(path: Path, *, mode: str = "RGB") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Picture.new(mode, (3, 2)).save(path)
+
+
+def build_image_mask(folder: Path, ending: str) -> None:
+    for name in ("skin 2", "skin 10", "TCGA_CS_4941_19960909_1"):
+        write_picture(folder / "images" / f"{name}{ending}")
+        write_picture(folder / "masks" / f"{name}_mask.png", mode="L")
+
+
+def build_bids(folder: Path, ending: str) -> None:
+    for subject, session in (("sub-2", "ses-1"), ("sub-10", "ses-1"), ("sub-10", "ses-2")):
+        place, stem = f"{subject}/{session}/anat", f"{subject}_{session}"
+        for suffix in ("FLAIR", "T1w", "ce-gadolinium_T1w"):
+            write(folder / place / f"{stem}_{suffix}{ending}")
+        write(folder / "derivatives" / "experts" / place / f"{stem}_space-orig_label-lesion_mask{ending}")
+        write(folder / "derivatives" / "experts" / place / f"{stem}_label-brain_mask{ending}")
+
+
+def build_dicom(folder: Path, ending: str) -> None:
+    for case in ("Müller 2", "Müller 10", "Adams"):
+        for name, description in (("2_loc", "localizer"), ("7_fl", "t2_FLAIR tra"), ("9_t1", "T1 MPRAGE")):
+            write_series(folder / case / "visit 1" / name, np.zeros((2, 2, 2)), description=description)
+        write(folder / case / "visit 1" / f"mask{ending}")
+
+
+def build_nnunet_raw(folder: Path, ending: str) -> None:
+    for part, case in (("Tr", "les_002"), ("Tr", "les_010"), ("Ts", "les_100")):
+        for name in (f"images{part}/{case}_0000", f"images{part}/{case}_0001", f"labels{part}/{case}"):
+            write(folder / (name + ending))
+    described = {"channel_names": {"0": "FLAIR", "1": "T1"}, "labels": {"background": 0, "lesion": 1, "ignore": 2}}
+    write_text(folder / "dataset.json", json.dumps({**described, "numTraining": 2, "file_ending": ending}))
+
+
+def build_msd(folder: Path, ending: str) -> None:
+    pairs = []
+    for case in ("liver_2", "liver_10", "liver_100"):
+        pairs.append({"image": f"./imagesTr/{case}{ending}", "label": f"./labelsTr/{case}{ending}"})
+        for name in pairs[-1].values():
+            write(folder / name)
+    labels = {"0": "background", "1": "liver", "2": "cancer of the liver"}
+    described = {"modality": {"0": "CT"}, "labels": labels, "training": pairs, "test": []}
+    write_text(folder / "dataset.json", json.dumps(described))
+
+
+def build_datalist(folder: Path, ending: str) -> None:
+    entries = []
+    for fold, case in enumerate(("site 1/2", "site 1/10", "site 2/1")):
+        images = [f"data/{case}/{name}{ending}" for name in ("flair", "t1ce")]
+        entries.append({"image": images, "label": f"data/{case}/seg{ending}", "fold": fold})
+        for name in (*images, entries[-1]["label"]):
+            write(folder / name)
+    write_text(folder / "folds.json", json.dumps({"training": entries}))
+
+
+def build_table(folder: Path, ending: str) -> None:
+    rows = ["id,group,site,split,category,label,flair,t1"]
+    for case in ("a 2", "a 10", "b"):
+        files = [f"scans/{name}/{case}{ending}" for name in ("mask", "flair", "t1")]
+        rows.append(",".join([case, case[0], "Ulm", "train", "", *files]))
+        for name in files:
+            write(folder / name)
+    write_text(folder / "cohort.csv", "\n".join(rows))
+
+
 SAMPLES: dict[str, Sample] = {
     "atlas_r1": Sample(build=build_atlas_r1),
     "atlas_r2": Sample(build=build_atlas_r2),
+    "bids": Sample(build=build_bids, also_takes=frozenset({"isles2022"})),
     "brain_mets": Sample(
         build=build_brain_mets, may_lack=frozenset({"t1ce", "flair"}), also_takes=frozenset({"brats"})
     ),  # its images are known by a part of their names, which those of BraTS have too
     "brats": Sample(build=build_brats),
+    "datalist": Sample(build=build_datalist, twins=None, names_files=True),
+    "dicom": Sample(build=build_dicom, twins=None),
+    "image_mask": Sample(build=build_image_mask, endings=(".png", ".jpg", ".tif", ".bmp"), twins=(".png", ".jpg")),
     "isles2022": Sample(build=build_isles2022),
+    "msd": Sample(build=build_msd, twins=None, names_files=True),
+    "nnunet_raw": Sample(build=build_nnunet_raw),
     "synapse_ct": Sample(
         build=build_synapse_ct, endings=(".npy.h5", ".h5"), twins=(".npy.h5", ".h5"), has_own_masks=False
     ),
+    "table": Sample(build=build_table, twins=None, names_files=True),
     "wmh2017": Sample(build=build_wmh2017),
     "wmh_split": Sample(build=build_wmh_split),
 }

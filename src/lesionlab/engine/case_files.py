@@ -10,6 +10,7 @@ from lesionlab.core.case import Case, Modality
 from lesionlab.core.errors import ImageError
 from lesionlab.core.grid import Grid
 from lesionlab.core.labels import Labels
+from lesionlab.engine.dicom_series import read_series
 from lesionlab.engine.images import Image, as_label, read_image
 from lesionlab.engine.pictures import ARRAY_ENDINGS, PICTURE_ENDINGS, read_array, read_picture
 
@@ -61,7 +62,9 @@ def read_file(path: Path, part: str = "") -> Image:
         return _without_place(read_picture(path, part), path)
     if ending in ARRAY_ENDINGS:
         return _without_place(read_array(path, part), path)
-    return read_image(path)
+    if path.is_dir():
+        return read_series(path)
+    return read_image(path, volume=int(part) if part else None)
 
 
 def _read_mask_file(path: Path, part: str, labels: Labels) -> Image:

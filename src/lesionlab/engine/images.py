@@ -40,18 +40,24 @@ class Image:
     space_code: int
 
 
-def read_image(path: Path) -> Image:
-    """Read one 3-D NIfTI image as finite float32.
+def read_image(path: Path, *, volume: int | None = None) -> Image:
+    """Read one 3-D NIfTI image, or one volume of a 4-D one, as finite float32.
 
     The header is judged before memory is allocated, and a gzip stream is read to its end so that its checksum is
     verified (nibabel alone stops before it).
 
+    Args:
+        path: The file.
+        volume: Number of the volume along the fourth axis; None wants an image of three axes.
+
     Raises:
-        ImageError: The file is missing, damaged, not 3-D, not real-valued, too large, or holds NaN or infinite voxels.
+        ImageError: The file is missing, damaged, not 3-D, not real-valued, too large, or holds NaN or infinite voxels,
+            or it has no such volume.
     """
-    image = _open_verified(path)
+    image = _open_verified(path, volumes=0 if volume is None else volume + 1)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is reported below
-        array = np.asarray(image.dataobj, dtype=np.float32).reshape(image.shape[:3])
+        voxels = image.dataobj if volume is None or image.ndim < 4 else image.dataobj[..., volume]
+        array = np.asarray(voxels, dtype=np.float32).reshape(image.shape[:3])
     bad = array.size - int(np.count_nonzero(np.isfinite(array)))
     if bad:
         raise _error(path, "finite voxel values", f"{bad} NaN or infinite voxels", "repair or exclude this image")
@@ -120,13 +126,13 @@ def _stored_type(array: Shaped[np.ndarray, "x y z"]) -> type[np.generic]:
     return np.uint8 if low >= 0 and high <= 255 else np.int16
 
 
-def _open_verified(path: Path) -> nibabel.Nifti1Image | nibabel.Nifti2Image:
+def _open_verified(path: Path, *, volumes: int) -> nibabel.Nifti1Image | nibabel.Nifti2Image:
     try:
         with path.open("rb") as file, np.errstate(over="ignore", invalid="ignore"):  # a header may say anything
             compressed = file.read(2) == b"\x1f\x8b"
             file.seek(0)
             stream: io.BufferedIOBase = gzip.GzipFile(fileobj=file) if compressed else file
-            return _read_stream(stream, path)
+            return _read_stream(stream, path, volumes=volumes)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise _error(path, "a whole gzip stream", f"a damaged one ({error})", "copy the file again") from error
     except (ImageFileError, HeaderDataError, ValueError, OverflowError) as error:  # an offset of NaN, a void rotation
@@ -135,7 +141,7 @@ def _open_verified(path: Path) -> nibabel.Nifti1Image | nibabel.Nifti2Image:
         raise _error(path, "a readable file", str(error.strerror or error), "check the path and rights") from error
 
 
-def _read_stream(stream: io.BufferedIOBase, path: Path) -> nibabel.Nifti1Image | nibabel.Nifti2Image:
+def _read_stream(stream: io.BufferedIOBase, path: Path, *, volumes: int) -> nibabel.Nifti1Image | nibabel.Nifti2Image:
     head = stream.read(_HEADER_BYTES)
     is_second = head[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")
     image_class = nibabel.Nifti2Image if is_second else nibabel.Nifti1Image
@@ -143,7 +149,7 @@ def _read_stream(stream: io.BufferedIOBase, path: Path) -> nibabel.Nifti1Image |
     if len(head) < header_bytes:
         raise _error(path, "a NIfTI header", f"a file of {len(head)} bytes", "copy the file again")
     header = image_class.header_class.from_fileobj(io.BytesIO(head))
-    wanted_bytes = _judge_header(header, path)
+    wanted_bytes = _judge_header(header, path, volumes=volumes)
     data = bytearray(head)
     while chunk := stream.read(_CHUNK_BYTES):
         data += chunk
@@ -154,12 +160,20 @@ def _read_stream(stream: io.BufferedIOBase, path: Path) -> nibabel.Nifti1Image |
     return image_class.from_bytes(bytes(data))
 
 
-def _judge_header(header: nibabel.Nifti1Header, path: Path) -> int:
-    """Return how many bytes the file must have; refuse what is not one 3-D real image of a sensible size."""
+def _judge_header(header: nibabel.Nifti1Header, path: Path, *, volumes: int) -> int:
+    """Return how many bytes the file must have; refuse what is not one real image of a sensible size.
+
+    Args:
+        header: Of the file.
+        path: Named in messages.
+        volumes: How many there must be at least along a fourth axis; 0 wants three axes.
+    """
     shape = tuple(int(size) for size in header.get_data_shape())
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
-    if len(shape) != 3 or min(shape) < 1:
+    if volumes and shape[3:] and len(shape) == 4 and shape[3] < volumes:
+        raise _error(path, f"at least {volumes} volumes", f"{shape[3]}", "correct the modalities, or give another file")
+    if len(shape) not in ((3, 4) if volumes else (3,)) or min(shape) < 1 or (len(shape) == 3 and volumes > 1):
         raise _error(path, "a 3-D image", f"{len(shape)} dimensions {shape}", "give one volume per file")
     dtype = header.get_data_dtype()
     if dtype.kind not in "iuf":

@@ -14,6 +14,9 @@ from PIL import UnidentifiedImageError
 from lesionlab.core.errors import ImageError
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+_CONVERTED = {"P": "RGB", "1": "L", "LA": "L"}
+"""Colours by number become colours, black and white 0 and 255, and transparency is left out."""
+
 ARRAY_ENDINGS = (".npz", ".npy", ".h5", ".hdf5")
 
 
@@ -30,7 +33,7 @@ def read_picture(path: Path, part: str) -> Num[np.ndarray, "x y 1"]:
     try:
         with warnings.catch_warnings(), Picture.open(path) as picture:
             warnings.simplefilter("error", Picture.DecompressionBombWarning)
-            pixels = np.asarray(picture.convert("RGB") if picture.mode == "P" else picture)
+            pixels = np.asarray(picture.convert(_CONVERTED.get(picture.mode, picture.mode)))
     except (OSError, SyntaxError, UnidentifiedImageError, Picture.DecompressionBombWarning) as error:
         raise _error(path, "a whole picture", str(error), "save it again as PNG") from error
     if pixels.ndim == 2:

@@ -1,0 +1,195 @@
+"""Datasets after the Brain Imaging Data Structure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from lesionlab.core.case import Case, Modality
+from lesionlab.core.errors import LayoutError
+from lesionlab.core.labels import LESION, Labels
+from lesionlab.core.layout import layout
+from lesionlab.layouts.dataset_options import FILE, read_options
+from lesionlab.layouts.image_files import ENDINGS, in_order, no_image, visible
+from lesionlab.layouts.listed_files import stem_of
+from lesionlab.layouts.modality_names import SPELLINGS, modality_named
+from lesionlab.layouts.tables import read_table, split_named
+
+CITATION = "Gorgolewski et al. 2016, Scientific Data 3:160044, doi:10.1038/sdata.2016.44 (the form of the folder)"
+
+DATATYPES = ("anat", "dwi", "ct", "perf", "swi")
+"""Folders of a session that may hold images of one volume; fieldmaps and time series are not looked at."""
+
+MASK_SUFFIXES = ("mask", "msk", "dseg", "seg", "roi")
+LESION_WORD = "lesion"
+OTHER_MASKS = ("brain", "head", "tissue", "aseg")
+"""Words in the names of masks that outline something else."""
+
+PARTICIPANTS = "participants.tsv"
+WANTED = "folders sub-<X>[/ses-<Y>]/anat with images"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One session of one subject: the folders of its images and masks.
+
+    Attributes:
+        subject: Such as ``sub-12``.
+        id: ``sub-12``, or ``sub-12_ses-2``.
+        folders: Of the datatypes, in the dataset itself.
+        files: Every NIfTI file of the session in the dataset itself, by its path below it without its ending.
+        derived: The same below ``derivatives``.
+    """
+
+    subject: str
+    id: str
+    folders: tuple[Path, ...]
+    files: dict[str, tuple[Path, ...]]
+    derived: dict[str, tuple[Path, ...]]
+
+
+@layout("bids")
+class Bids:
+    """``sub-<X>[/ses-<Y>]/anat/<...>_{FLAIR,T1w,...}.nii.gz``, masks below ``derivatives`` or beside the images.
+
+    Images are known by the last word of their names: ``T1w`` is t1 (t1ce with an entity ``ce-``), ``FLAIR`` flair,
+    and so on; the dataset's modalities are all that occur in ``anat``, ``dwi``, ``ct``, ``perf`` and ``swi``, and
+    every session must have each once. ``modalities`` in lesionlab.toml chooses among them by patterns. A mask ends in
+    ``_mask``, ``_msk``, ``_dseg``, ``_seg`` or ``_roi``; one with ``lesion`` in its name goes before others, or
+    ``mask`` in lesionlab.toml tells which. A case is a session, ``sub-<X>_ses-<Y>``, and its patient the subject.
+    ``participants.tsv`` may have columns site, split and category.
+
+    Args:
+        folder: Where the subjects lie; or one that has them in ``rawdata`` and, beside it, ``derivatives``.
+
+    Raises:
+        LayoutError: There is no subject with images, or ``lesionlab.toml`` cannot be read.
+    """
+
+    modalities: tuple[Modality, ...]
+    labels: Labels
+    citation: str
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        used = {"modalities", "mask", "regions", "ignored", "lesion_above", "citation"}
+        self._options = read_options(folder, used=used)
+        self.modalities = tuple(self._options.modalities) or self._modalities()
+        self.labels = self._options.labels(LESION)
+        self.citation = self._options.citation or CITATION
+
+    def cases(self) -> Iterator[Case]:
+        """Yield every case in the order of its id; a case without a mask has no label.
+
+        Raises:
+            LayoutError: There is no case, a case lacks a modality or has one twice, or nobody could tell its mask.
+        """
+        facts = self._read_participants()
+        found = [self._case(session, facts.get(session.subject, {})) for session in self._sessions()]
+        yield from in_order(found, wanted=WANTED, folder=self.folder)
+
+    def _modalities(self) -> tuple[Modality, ...]:
+        """Return the modalities that occur: those that lesionlab knows in its order, then others."""
+        occurring = {_modality(stem) for session in self._sessions() for stem in session.files} - {None}
+        if not occurring:
+            in_order([], wanted=WANTED, folder=self.folder)
+        known = [name for name in SPELLINGS if name in occurring]
+        return (*known, *sorted(name for name in occurring if name is not None and name not in known))
+
+    def _sessions(self) -> Iterator[Session]:
+        root = self.folder / "rawdata" if (self.folder / "rawdata").is_dir() else self.folder
+        derivatives = self.folder / "derivatives"
+        derived = [derivatives, *(path for path in visible(derivatives) if not path.name.startswith("sub-"))]
+        for subject in (path for path in visible(root) if path.name.startswith("sub-") and path.is_dir()):
+            sessions = [path.name for path in visible(subject) if path.name.startswith("ses-") and path.is_dir()]
+            for session in sessions or [""]:
+                place = Path(subject.name) / session
+                yield Session(
+                    subject=subject.name,
+                    id=f"{subject.name}_{session}" if session else subject.name,
+                    folders=tuple(root / place / datatype for datatype in DATATYPES),
+                    files=self._files([root / place]),
+                    derived=self._files([folder / place for folder in derived]),
+                )
+
+    def _files(self, places: list[Path]) -> dict[str, tuple[Path, ...]]:
+        """Return the images in these folders and in the datatypes below them."""
+        found: dict[str, tuple[Path, ...]] = {}
+        for folder in (folder for place in places for folder in (place, *(place / name for name in DATATYPES))):
+            for path in visible(folder):
+                if path.name.endswith(ENDINGS) and path.is_file():
+                    stem = str(folder.relative_to(self.folder) / stem_of(path))
+                    found[stem] = (*found.get(stem, ()), path)
+        return found
+
+    def _case(self, session: Session, facts: dict[str, str]) -> Case:
+        category = facts.get("category") or facts.get("group") or None
+        return Case(
+            id=session.id,
+            images={modality: self._image(session, modality) for modality in self.modalities},
+            label=self._mask(session),
+            group=session.subject,
+            site=facts.get("site", ""),
+            split=split_named(facts.get("split", ""), where=self.folder / PARTICIPANTS),
+            category=None if category == "n/a" else category,
+        )
+
+    def _image(self, session: Session, modality: Modality) -> Path:
+        pattern = self._options.modalities.get(modality)
+        found = [
+            path
+            for stem, paths in session.files.items()
+            for path in paths
+            if (fnmatchcase(stem, pattern) if pattern else _modality(stem) == modality)
+        ]
+        if not found:
+            folder = next((folder for folder in session.folders if folder.is_dir()), session.folders[0])
+            raise no_image(session.id, modality, named=pattern or f"*_{modality}", folder=folder)
+        return _only(found, what=f"one image of modality {modality!r} for case {session.id!r}", option="modalities")
+
+    def _mask(self, session: Session) -> Path | None:
+        pattern = self._options.mask
+        found = {
+            path: stem
+            for stem, paths in (*session.derived.items(), *session.files.items())
+            for path in paths
+            if (fnmatchcase(stem, pattern) if pattern else _is_mask(stem))
+        }
+        named = [path for path, stem in found.items() if LESION_WORD in Path(stem).name.lower()]
+        chosen = named if named and not pattern else list(found)
+        return _only(chosen, what=f"one image of the mask for case {session.id!r}", option="mask") if chosen else None
+
+    def _read_participants(self) -> dict[str, dict[str, str]]:
+        path = self.folder / PARTICIPANTS
+        if not path.is_file():
+            return {}
+        rows = ({name: "" if cell == "n/a" else cell for name, cell in row.items()} for row in read_table(path))
+        return {row.get("participant_id", ""): row for row in rows}
+
+
+def _modality(stem: str) -> Modality | None:
+    """Return the modality that a path without its ending tells; None for masks and for what lies elsewhere."""
+    path = Path(stem)
+    *entities, suffix = path.name.split("_")
+    if path.parent.name not in DATATYPES or suffix in MASK_SUFFIXES or not entities:
+        return None
+    modality = modality_named(suffix)
+    has_contrast = any(entity.startswith("ce-") for entity in entities)
+    return f"{modality}ce" if has_contrast else modality
+
+
+def _is_mask(stem: str) -> bool:
+    name = Path(stem).name.lower()
+    is_of_lesions = LESION_WORD in name or not any(word in name for word in OTHER_MASKS)
+    return name.rpartition("_")[2] in MASK_SUFFIXES and is_of_lesions
+
+
+def _only(found: list[Path], *, what: str, option: str) -> Path:
+    if len(found) > 1:
+        raise LayoutError(
+            what,
+            found=" and ".join(path.name for path in found),
+            where=found[0].parent,
+            next_step=f"delete what is not meant, or tell it by a pattern: {option} in {FILE}",
+        )
+    return found[0]

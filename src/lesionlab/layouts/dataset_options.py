@@ -1,0 +1,126 @@
+"""What somebody may say about a dataset in its own file, ``lesionlab.toml``, for layouts that leave it open."""
+
+import re
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lesionlab.core.case import Modality
+from lesionlab.core.errors import LayoutError
+from lesionlab.core.labels import Labels
+
+FILE = "lesionlab.toml"
+
+
+class DatasetOptions(BaseModel):
+    """The content of ``lesionlab.toml``; everything may be left out, and nothing else may be in it.
+
+    Attributes:
+        modalities: Name of each modality and the pattern (``*`` and ``?`` as in a shell) that finds its images.
+        channels: Names of the channels of a picture, or of the images in a list, in their order.
+        mask: The pattern that finds masks.
+        images: Name of the folder of images.
+        masks: Name of the folder of masks.
+        file: Name of the list or table to read, where the folder has several.
+        fold: The fold that validates.
+        patient: Regular expression whose first group, found at the start of a case's name, is the patient.
+        regions: Name of each region and the stored values that belong to it.
+        ignored: Stored values that must not count.
+        lesion_above: Every number of a mask above this is lesion, every other is not.
+        citation: Paper, DOI or address of the dataset.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    modalities: dict[Modality, str] = {}
+    channels: tuple[Modality, ...] = ()
+    mask: str = ""
+    images: str = ""
+    masks: str = ""
+    file: str = ""
+    fold: int = 0
+    patient: str = ""
+    regions: dict[str, frozenset[int]] = {}
+    ignored: frozenset[int] = frozenset()
+    lesion_above: float | None = None
+    citation: str = ""
+
+    def labels(self, default: Labels) -> Labels:
+        """Return what masks mean: as the file says, and as `default` where it says nothing."""
+        if self.regions:
+            return Labels(regions=dict(self.regions), ignored=self.ignored, lesion_above=self.lesion_above)
+        given = self.model_fields_set & {"ignored", "lesion_above"}
+        return replace(default, **{name: getattr(self, name) for name in given})
+
+    def patient_of(self, name: str, *, folder: Path) -> str:
+        """Return the patient in a case's name; the name itself where no pattern was given.
+
+        Raises:
+            LayoutError: The pattern does not match the name.
+        """
+        if not self.patient:
+            return name
+        found = re.match(self.patient, name)
+        if found is None:
+            raise LayoutError(
+                f"names that begin as patient = {self.patient!r} says",
+                found=repr(name),
+                where=folder / FILE,
+                next_step="correct the pattern: a patient in two splits would spoil every score",
+            )
+        return found.group(1)
+
+
+def read_options(folder: Path, *, used: Collection[str]) -> DatasetOptions:
+    """Read the options of the dataset in `folder`; the defaults where it has no ``lesionlab.toml``.
+
+    Args:
+        folder: Of the dataset.
+        used: The options that the layout knows.
+
+    Raises:
+        LayoutError: The file is no TOML, has an option that the layout does not know, or a value of the wrong kind.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return DatasetOptions()
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        options = DatasetOptions.model_validate(content)
+        _check_pattern(options.patient)
+    except (OSError, ValueError, re.error) as error:
+        raise LayoutError(
+            "a TOML file of options",
+            found=reason_of(error),
+            where=path,
+            next_step="see docs/layouts.md for its options",
+        ) from error
+    _check_used(content, used=used, path=path)
+    return options
+
+
+def reason_of(error: Exception) -> str:
+    """Return in one line why a file did not read: of several reasons the first."""
+    if not isinstance(error, ValidationError):
+        return str(error).partition("\n")[0]
+    first = error.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+
+
+def _check_pattern(pattern: str) -> None:
+    if pattern and re.compile(pattern).groups < 1:
+        raise ValueError(f"patient = {pattern!r} without a group in parentheses")
+
+
+def _check_used(content: Mapping[str, object], *, used: Collection[str], path: Path) -> None:
+    unused = sorted(set(content) - set(used))
+    if unused:
+        raise LayoutError(
+            "options that this layout knows",
+            found=", ".join(unused),
+            where=path,
+            next_step=f"take it out, or use one of {', '.join(sorted(used))}",
+        )

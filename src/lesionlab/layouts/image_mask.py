@@ -1,0 +1,208 @@
+"""Pictures and their masks: photographs, endoscopy, skin, single slices."""
+
+import re
+from collections.abc import Container, Iterable, Iterator
+from pathlib import Path
+
+from PIL import Image as Picture
+from PIL import UnidentifiedImageError
+
+from lesionlab.core.case import Case, Modality, Split
+from lesionlab.core.errors import LayoutError
+from lesionlab.core.labels import Labels
+from lesionlab.core.layout import layout
+from lesionlab.layouts.dataset_options import read_options
+from lesionlab.layouts.image_files import describe, in_order, visible
+from lesionlab.layouts.tables import ENDINGS, SPLIT_WORDS, read_table
+
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+
+MASK_MARKS = ("_mask", "_segmentation", "_seg")
+"""What the name of a mask may have behind the name of its picture."""
+
+LABELS = Labels(regions={"lesion": frozenset({1})}, lesion_above=127.0)
+"""Masks are white on black, perhaps with the noise of JPEG."""
+
+CITATION = "no paper: images/ and masks/ is the usual form of sets of pictures"
+
+PATIENTS = re.compile(r"(TCGA_[A-Za-z0-9]{2}_[A-Za-z0-9]{4}|(?:case|patient|sub-)[A-Za-z0-9]+)[_-]")
+"""Beginnings of names that are known to be patients; all other pictures are patients of their own."""
+
+WANTED = "pictures in images/ with masks in masks/, or <name>.tif beside <name>_mask.tif"
+
+
+@layout("image_mask")
+class ImageMask:
+    """Pictures of one kind: ``images/<id>.png`` and ``masks/<id>.png``, or ``<id>.tif`` beside ``<id>_mask.tif``.
+
+    Endings may be png, jpg, tif and bmp, a mask's another than its picture's, and ``_mask``, ``_segmentation`` or
+    ``_seg`` may stand before a mask's. The two folders may lie in folders named as splits (``train``, ``val``,
+    ``test``, ...), which then give the split and the beginning of the id, and pictures beside their masks in a folder
+    each patient. A coloured picture has the modalities red, green and blue, a grey one the modality grey, or those
+    that lesionlab.toml names as ``channels``.
+
+    Pictures named as slices of one patient (``TCGA_CS_4941_..._7``, ``case12_...``, ``patient3_...``, ``sub-x_...``)
+    belong together; for other names, lesionlab.toml tells the ``patient``. A table ``image_id,category`` beside the
+    folders gives splits (when each category is train, test, ...) or categories.
+
+    Args:
+        folder: Where the folders of images and masks lie.
+
+    Raises:
+        LayoutError: There is no picture with a mask, or the first picture or ``lesionlab.toml`` cannot be read.
+    """
+
+    modalities: tuple[Modality, ...]
+    labels: Labels
+    citation: str
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        used = {"channels", "images", "masks", "file", "patient", "regions", "ignored", "lesion_above", "citation"}
+        self._options = read_options(folder, used=used)
+        self.modalities = self._options.channels or _channels(self._first_picture())
+        self.labels = self._options.labels(LABELS)
+        self.citation = self._options.citation or CITATION
+
+    def cases(self) -> Iterator[Case]:
+        """Yield every case in the order of its id; a picture without a mask has no label.
+
+        Raises:
+            LayoutError: There is no case, a mask has no picture, or two pictures or masks are meant for one case.
+        """
+        categories = self._read_categories()
+        found = [
+            self._case(name, picture=picture, mask=mask, prefix=prefix, split=split, categories=categories)
+            for images, masks, prefix, split in self._pairs_of_folders()
+            for name, picture, mask in _pairs(images, masks, what=f"{', '.join(self.modalities)} of case {prefix}")
+        ]
+        yield from in_order(found, wanted=WANTED, folder=self.folder)
+
+    def _first_picture(self) -> Path:
+        for images, masks, _, _ in self._pairs_of_folders():
+            for _, picture, _ in _pairs(images, masks, what="of case "):
+                return picture
+        next_step = "give the folder that directly holds these, or choose another layout (lesionlab list layouts)"
+        raise LayoutError(WANTED, found=describe(self.folder), where=self.folder, next_step=next_step)
+
+    def _pairs_of_folders(self) -> Iterator[tuple[Path, Path, str, Split | None]]:
+        """Yield each folder of images, its folder of masks, the beginning of its ids, and its split."""
+        names = (self._options.images or "images", self._options.masks or "masks")
+        parts = [path for path in visible(self.folder) if path.name.lower() in SPLIT_WORDS]
+        for part, prefix, split in [
+            (self.folder, "", None),
+            *((part, f"{part.name}_", SPLIT_WORDS[part.name.lower()]) for part in parts),
+        ]:
+            if (part / names[0]).is_dir():
+                yield part / names[0], part / names[1], prefix, split
+        if not (self.folder / names[0]).is_dir():
+            yield from ((path, path, "", None) for path in self._folders_with_masks_beside())
+
+    def _folders_with_masks_beside(self) -> Iterator[Path]:
+        for folder in (self.folder, *visible(self.folder)):
+            stems = {path.stem for path in _pictures(folder)}
+            if any(stem + MASK_MARKS[0] in stems for stem in stems):
+                yield folder
+
+    def _case(
+        self,
+        name: str,
+        *,
+        picture: Path,
+        mask: Path | None,
+        prefix: str,
+        split: Split | None,
+        categories: dict[str, str],
+    ) -> Case:
+        category = categories.get(picture.name) or categories.get(name)
+        are_splits = bool(categories) and all(word.lower() in SPLIT_WORDS for word in categories.values())
+        if category and are_splits:
+            split = SPLIT_WORDS[category.lower()]
+        known = PATIENTS.match(name)
+        is_shared = len(self.modalities) > 1
+        return Case(
+            id=prefix + name,
+            images=dict.fromkeys(self.modalities, picture),
+            label=mask,
+            group=known.group(1) if known and not self._options.patient else self._patient(name, prefix=prefix),
+            split=split,
+            parts={modality: str(number) for number, modality in enumerate(self.modalities)} if is_shared else {},
+            category=None if are_splits else category,
+        )
+
+    def _patient(self, name: str, *, prefix: str) -> str:
+        patient = self._options.patient_of(name, folder=self.folder)
+        return patient if self._options.patient else prefix + patient
+
+    def _read_categories(self) -> dict[str, str]:
+        """Return the category of each picture by the name of its file."""
+        tables = [path for path in visible(self.folder) if path.suffix.lower() in ENDINGS]
+        named = {path: read_table(path) for path in tables if self._options.file in ("", path.name)}
+        found = {path: rows for path, rows in named.items() if rows and {"image_id", "category"} <= set(rows[0])}
+        if len(found) > 1 or (self._options.file and not found):
+            raise LayoutError(
+                "one table with the columns image_id and category",
+                found=" and ".join(path.name for path in found) or describe(self.folder),
+                where=self.folder,
+                next_step="name the one to use as file in lesionlab.toml",
+            )
+        return {row["image_id"]: row["category"] for rows in found.values() for row in rows}
+
+
+def _pairs(images: Path, masks: Path, *, what: str) -> list[tuple[str, Path, Path | None]]:
+    """Return name, picture and mask of each case of a folder of images and its folder of masks.
+
+    Raises:
+        LayoutError: Two files have one name, or a mask has no picture.
+    """
+    pictures = _by_stem(_pictures(images))
+    marked = {stem for stem in pictures if images == masks and stem.endswith(MASK_MARKS)}
+    names = dict.fromkeys(stem for stem in pictures if stem not in marked)
+    found = {stem: pictures[stem] for stem in marked} if images == masks else _by_stem(_pictures(masks))
+    of_name = {_unmarked(stem, names): path for stem, path in found.items()}
+    lost = [name for name in of_name if name not in names]
+    if lost:
+        raise LayoutError(
+            f"a picture for every mask, {what}{lost[0]}",
+            found=f"only its mask {of_name[lost[0]].name}",
+            where=images,
+            next_step="add the picture, or take the mask out of the folder",
+        )
+    return [(name, pictures[name], of_name.get(name)) for name in names]
+
+
+def _unmarked(stem: str, names: Container[str]) -> str:
+    """Return the name of the picture whose mask has this name."""
+    if stem in names:
+        return stem
+    return next((stem.removesuffix(mark) for mark in MASK_MARKS if stem.endswith(mark)), stem)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return [path for path in visible(folder) if path.suffix.lower() in PICTURE_ENDINGS and path.is_file()]
+
+
+def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in paths:
+        if path.stem in found:
+            raise LayoutError(
+                f"one image {path.stem}",
+                found=f"{found[path.stem].name} and {path.name}",
+                where=path.parent,
+                next_step="delete the one that is not meant",
+            )
+        found[path.stem] = path
+    return found
+
+
+def _channels(picture: Path) -> tuple[Modality, ...]:
+    """Return the channels of a picture as its header has them; transparency is none."""
+    try:
+        with Picture.open(picture) as opened:
+            mode = opened.mode
+    except (OSError, SyntaxError, UnidentifiedImageError) as error:
+        raise LayoutError(
+            "a picture", found=str(error), where=picture, next_step="save it again as PNG, or take it out"
+        ) from error
+    return ("grey",) if mode in ("1", "L", "LA") or mode[0] in "IF" else ("red", "green", "blue")
