@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from lesionlab.transforms.normalise import find_foreground, normalise
+from lesionlab.transforms.normalise import (
+    find_foreground,
+    normalise,
+    normalise_picture,
+    to_unit_range,
+    usual_normalisation,
+)
 
 
 def test_agrees_with_the_published_script(parity: Path):
@@ -70,3 +76,28 @@ def test_the_scanner_s_scale_does_not_matter(factor: float, offset: float):
         normalise(image, inside, percentiles=(2.0, 98.0)),
         atol=1e-3,
     )
+
+
+def test_each_kind_of_modality_has_its_usual_way():
+    ways = {name: usual_normalisation(name) for name in ("flair", "dwi", "ct", "red", "grey")}
+    assert ways == {
+        "flair": "z_score", "dwi": "z_score", "ct": "unit_range", "red": "picture", "grey": "picture"
+    }  # fmt: skip
+
+
+def test_a_window_becomes_0_to_1():
+    image = np.array([-1000, -160, 40, 240, 3000], np.float32).reshape(5, 1, 1)
+    assert to_unit_range(image, ends=(-160.0, 240.0)).ravel().tolist() == [0, 0, 0.5, 1, 1]
+    assert not to_unit_range(image, ends=(5.0, 5.0)).any()
+
+
+def test_a_picture_gets_the_scale_of_imagenet():
+    image = np.full((2, 2, 1), 255 * 0.485, np.float32)
+    np.testing.assert_allclose(normalise_picture(image, modality="red"), 0, atol=1e-6)
+    np.testing.assert_allclose(
+        normalise_picture(image, modality="ultrasound"), normalise_picture(image, modality="grey")
+    )
+
+
+def test_a_picture_has_no_background():
+    assert find_foreground(np.zeros((4, 4, 1), np.float32), rule="everything").all()

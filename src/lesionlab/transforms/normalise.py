@@ -1,11 +1,15 @@
-"""Bring the arbitrary intensities of MRI to one scale."""
+"""Bring the arbitrary intensities of MRI, the fixed ones of CT and the colours of pictures to one scale."""
 
 from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float32
 
-Foreground: TypeAlias = Literal["above_background", "above_minimum"]
+Foreground: TypeAlias = Literal["above_background", "above_minimum", "everything"]
+Normalisation: TypeAlias = Literal["z_score", "unit_range", "picture"]
+
+COLOURS = {"red": (0.485, 0.229), "green": (0.456, 0.224), "blue": (0.406, 0.225), "grey": (0.449, 0.226)}
+"""Mean and standard deviation of the channels of ImageNet's pictures, whose brightness goes from 0 to 1."""
 
 _SHARE_OF_RANGE = 0.05
 """Foreground begins this far from the background towards the brightest tissue."""
@@ -16,13 +20,16 @@ def find_foreground(image: Float32[np.ndarray, "x y z"], *, rule: Foreground) ->
 
     Args:
         image: One modality.
-        rule: "above_minimum" is the published rule: every voxel brighter than the darkest one. It takes all air for
-            foreground where noise or interpolation leaves a darker voxel; "above_background" measures the background
-            along the volume's four upright edges and is not misled by that.
+        rule: "everything" leaves nothing out, as pictures need it. "above_minimum" is the published rule: every voxel
+            brighter than the darkest one. It takes all air for foreground where noise or interpolation leaves a
+            darker voxel; "above_background" measures the background along the volume's four upright edges and is not
+            misled by that.
 
     Returns:
         The mask; empty for a constant image.
     """
+    if rule == "everything":
+        return np.ones(image.shape, dtype=bool)
     threshold = float(image.min()) + 1e-8
     if rule == "above_background":
         background = float(np.median(_corner_columns(image)))
@@ -30,6 +37,27 @@ def find_foreground(image: Float32[np.ndarray, "x y z"], *, rule: Foreground) ->
         threshold = background + max(_SHARE_OF_RANGE * (brightest - background), 1e-8)
     foreground: Bool[np.ndarray, "x y z"] = image > threshold
     return foreground
+
+
+def usual_normalisation(modality: str) -> Normalisation:
+    """Return how a modality of this name is commonly brought to one scale."""
+    if modality in COLOURS:
+        return "picture"
+    return "unit_range" if modality == "ct" else "z_score"
+
+
+def to_unit_range(image: Float32[np.ndarray, "x y z"], *, ends: tuple[float, float]) -> Float32[np.ndarray, "x y z"]:
+    """Clip to two numbers and bring them to 0 and 1; all 0 where they are equal."""
+    low, high = ends
+    if high - low < 1e-8:
+        return np.zeros_like(image)
+    return (np.clip(image, low, high) - np.float32(low)) / np.float32(high - low)
+
+
+def normalise_picture(image: Float32[np.ndarray, "x y z"], *, modality: str) -> Float32[np.ndarray, "x y z"]:
+    """Bring one channel of 8 bits to mean 0 and standard deviation 1 of common pictures; others count as grey."""
+    mean, deviation = COLOURS.get(modality, COLOURS["grey"])
+    return (image / np.float32(255) - np.float32(mean)) / np.float32(deviation)
 
 
 def normalise(
