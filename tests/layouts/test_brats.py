@@ -85,6 +85,16 @@ def test_visits_of_a_patient_are_one_group(tmp_path: Path):
     }
 
 
+def test_a_file_of_options_tells_patients_and_values(tmp_path: Path):
+    for case in ("BraTS-GLI-00005-000", "BraTS-GLI-00005-101"):
+        touch_new(tmp_path, case)
+    options = "patient = '(BraTS-[A-Z]+)'\nignored = [4]\n"
+    (tmp_path / "lesionlab.toml").write_text(options, encoding="utf-8")
+    assert {case.group for case in Brats(tmp_path).cases()} == {"BraTS-GLI"}
+    assert Brats(tmp_path).labels.ignored == {4}
+    assert regions_of(tmp_path)["ET"] == {3}
+
+
 def test_grades_and_parts(tmp_path: Path):
     touch_old(tmp_path / "MICCAI_BraTS_2019_Data_Training/HGG", "BraTS19_2013_2_1")
     touch_old(tmp_path / "MICCAI_BraTS_2019_Data_Training/LGG", "BraTS19_2013_9_1")

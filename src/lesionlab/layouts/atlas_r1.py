@@ -25,12 +25,13 @@ WANTED = "folders <site>/<patient>/[t01/] with <id>_t1w_deface_stx.nii.gz and <i
 
 @layout("atlas_r1")
 class AtlasR1:
-    """One folder per time point: ``<site>/<patient>/[t01/]<id>_{t1w_deface,LesionSmooth,LesionSmooth_1}_stx.nii.gz``.
+    """ATLAS 1.1, healed strokes on T1: a folder per site, patient and time point.
 
-    The masks of a scan are one primary mask and perhaps further ones, ``_1``, ``_2`` and so on. The primary mask is
-    the region ``main``; the union of all further ones is ``sub`` where the primary does not mark. A case's id is
-    ``<patient>_<session>``; both time points of a patient are one group. The sites lie in `folder` itself or one
-    folder deeper. The release has no split.
+    The files are ``<site>/<patient>/[t01/]<id>_{t1w_deface,LesionSmooth,LesionSmooth_1}_stx.nii.gz``. The masks of a
+    scan are one primary mask and perhaps further ones, ``_1``, ``_2`` and so on. The primary mask is the region
+    ``main``; the union of all further ones is ``sub`` where the primary does not mark. A case's id is
+    ``<patient>_<session>``; both time points of a patient are one group. The sites lie in `folder` itself or one folder
+    deeper. The release has no split.
 
     Args:
         folder: Where the dataset lies.

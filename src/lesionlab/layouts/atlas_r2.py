@@ -19,10 +19,12 @@ COHORT = re.compile(r"sub-(r\d+)s\d+")
 
 @layout("atlas_r2")
 class AtlasR2:
-    """``[Training/R001/]sub-r001s001/ses-1/anat/<sub>_<ses>_space-*_{T1w,label-L_desc-T1lesion_mask}.nii.gz``.
+    """ATLAS 2.0, healed strokes on T1, in the folders of BIDS.
 
-    The subjects lie in `folder` itself or up to three folders deeper; a folder ``Training`` or ``Testing`` among them
-    gives the split. A case's id is ``<sub>_<ses>``, its site the cohort in the subject's name (``R001``).
+    The files are ``[Training/R001/]<sub>/<ses>/anat/<sub>_<ses>_space-*_{T1w,label-L_desc-T1lesion_mask}.nii.gz``,
+    where ``<sub>`` is such as ``sub-r001s001`` and ``<ses>`` such as ``ses-1``. The subjects lie in `folder` itself or
+    up to three folders deeper; a folder ``Training`` or ``Testing`` among them gives the split. A case's id is
+    ``<sub>_<ses>``, its site the cohort in the subject's name (``R001``).
 
     Args:
         folder: Where the dataset lies.

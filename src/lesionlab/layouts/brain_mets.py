@@ -22,10 +22,11 @@ WANTED = "one folder per patient with *t1ce*.nii.gz, *flair*.nii.gz and *whole_s
 
 @layout("brain_mets")
 class BrainMets:
-    """One folder per patient: ``<id>/{*t1ce*, *flair*, *whole_seg*}.nii.gz``.
+    """Brain-Mets-Lung-MRI-Path-Segs, brain metastases on T1ce and FLAIR: a folder per patient.
 
-    The folders lie in `folder` or in a folder of it. A patient may lack T1ce or FLAIR; the case then has the other.
-    Masks of parts of the lesion (``*core_seg*``) are left alone. The authors gave no split.
+    The files are ``<id>/{*t1ce*,*flair*,*whole_seg*}.nii.gz``, in capitals or not. The folders lie in `folder` or in a
+    folder of it. A patient may lack T1ce or FLAIR; the case then has the other. Masks of parts of the lesion
+    (``*core_seg*``) are left alone. The authors gave no split.
 
     Args:
         folder: Where the dataset lies.

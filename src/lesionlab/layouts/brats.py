@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from lesionlab.core.case import Case, Modality, Split
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import layout
+from lesionlab.layouts.dataset_options import read_options
 from lesionlab.layouts.image_files import (
     find_below,
     find_image,
@@ -24,8 +25,10 @@ CITATION = (
     "al. 2021, arXiv:2107.02314"
 )
 
-PATIENT = r"(?i:(?P<patient>brats1[789]_(?P<site>[^_]+)_.+)_\d+|(?P<also>brats-.+)-\d+)"
+VISIT = re.compile(r"(brats1[789]_.+)_\d+|(?=brats-)(.+)-\d+", re.IGNORECASE)
 """Ids that end in the number of a visit: Brats18_CBICA_AAB_1 and BraTS-GLI-00000-000. Others name the patient."""
+
+SITE = re.compile(r"brats1[789]_([^_]+)_", re.IGNORECASE)
 
 SPLITS: tuple[Split, ...] = ("training", "validation")
 """BraTS calls its public parts so, in the names of folders or cases; the masks of the second one are hidden."""
@@ -73,7 +76,7 @@ WANTED = "one folder per case with <id>_{flair,t1,t1ce,t2}, <id>-{t2f,t1n,t1c,t2
 
 @layout("brats")
 class Brats:
-    """One folder per case with four images and ``seg``, as named in 2018-2021, since 2023, or by SYNAPSE-Net.
+    """BraTS since 2018, brain tumours on four MRI sequences: a folder per case.
 
     - 2018-2021: ``<id>/<id>_{t1ce,t1,flair,t2,seg}.nii.gz``; enhancing tumour is 4.
     - Since 2023: ``<id>/<id>-{t1c,t1n,t2f,t2w,seg}.nii.gz``; enhancing tumour is 3. Later tasks that give 4 another
@@ -84,27 +87,25 @@ class Brats:
     The regions are WT (whole tumour), TC (1, necrosis, with the enhancing part) and ET; 2 is oedema. In a folder that
     mixes editions, enhancing tumour may be 3 or 4. The cases lie in `folder` itself or up to two folders deeper;
     ``HGG`` and ``LGG`` among these folders become the category, "training" and "validation" in the name of one of
-    them, or of the case, the split.
+    them, or of the case, the split. The number of a visit at the end of an id is not part of the patient.
 
     Args:
-        folder: Where the dataset lies.
-        patient_pattern: A regular expression for all of a case's id; its first group is the patient. The default
-            removes the number of the visit where the challenge's ids have one. An id that does not match is a patient.
+        folder: Where the dataset lies. Its ``lesionlab.toml`` may say ``patient``, ``regions`` and ``ignored``.
     """
 
     modalities: tuple[Modality, ...] = tuple(OLD_WORDS)
     citation: str = CITATION
 
-    def __init__(self, folder: Path, patient_pattern: str = PATIENT) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.patient_pattern = re.compile(patient_pattern)
+        self._options = read_options(folder, used=("patient", "regions", "ignored"))
 
     @cached_property
     def labels(self) -> Labels:
-        """What the masks of the editions that lie in the folder hold; those since 2023 where there is no case."""
+        """What ``lesionlab.toml`` says, or else the editions in the folder; that of 2023 where there is no case."""
         found = {naming.enhancing for _, naming in self._case_folders()} or {SINCE_2023.enhancing}
         enhancing: frozenset[int] = frozenset().union(*found)
-        return Naming(separator=None, sequences=OLD_WORDS, enhancing=enhancing).labels
+        return self._options.labels(replace(WITHOUT_ID, enhancing=enhancing).labels)
 
     def cases(self) -> Iterator[Case]:
         """Yield every case in the order of its id; a case without a mask has no label.
@@ -123,19 +124,23 @@ class Brats:
                     yield folder, naming
 
     def _case(self, folder: Path, naming: Naming) -> Case:
-        patient = self.patient_pattern.fullmatch(folder.name)
-        groups = patient.groupdict() if patient else {}
         parts = folder.relative_to(self.folder).parts
         stems = {modality: folder / name for modality, name in naming.names(folder.name).items()}
         return Case(
             id=folder.name,
             images=find_modalities(folder.name, stems),
             label=self._mask(folder, naming),
-            group=next((group for group in patient.groups() if group), folder.name) if patient else folder.name,
-            site=groups.get("site") or "",
+            group=self._patient(folder.name),
+            site=site[1] if (site := SITE.match(folder.name)) else "",
             split=next((split for split in SPLITS if any(split in part.lower() for part in parts)), None),
             category=next((part for part in parts if part in GRADES), None),
         )
+
+    def _patient(self, case_id: str) -> str:
+        if self._options.patient:
+            return self._options.patient_of(case_id, folder=self.folder)
+        visit = VISIT.fullmatch(case_id)
+        return (visit[1] or visit[2]) if visit else case_id
 
     def _mask(self, folder: Path, naming: Naming) -> Path | None:
         if naming.separator is not None:

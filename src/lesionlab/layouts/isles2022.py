@@ -17,9 +17,10 @@ RAW = "rawdata"
 
 @layout("isles2022")
 class Isles2022:
-    """Per session ``sub-<X>/ses-<Y>/[dwi/]<sub>_<ses>_{dwi,adc}.nii.gz``, masks below ``derivatives``.
+    """ISLES 2022, acute strokes on DWI and ADC: a folder per subject and session, masks in ``derivatives``.
 
-    The mask is ``derivatives/sub-<X>/ses-<Y>/<sub>_<ses>_msk.nii.gz``. The subjects lie in `folder` itself, in
+    The images are ``sub-<X>/ses-<Y>/[dwi/]<sub>_<ses>_{dwi,adc}.nii.gz``, and the mask is
+    ``derivatives/sub-<X>/ses-<Y>/<sub>_<ses>_msk.nii.gz``. The subjects lie in `folder` itself, in
     ``rawdata``, or up to three folders deeper (``ISLES-2022/ISLES-2022``), and ``derivatives`` lies beside them or
     above. Where a copy of the dataset made a folder of each file, ``<sub>_<ses>_dwi.nii/``, the one image in it is
     taken. A case's id is ``<sub>_<ses>``; the sessions of a subject are one group. The challenge gave no split of its

@@ -38,11 +38,12 @@ WANTED = "train_npz/<patient>_slice<number>.npz or test_vol_h5/<patient>.npy.h5"
 
 @layout("synapse_ct")
 class SynapseCt:
-    """``train_npz/case0005_slice000.npz`` and ``test_vol_h5/case0001.npy.h5``, keys ``image`` and ``label``.
+    """Synapse, eight abdominal organs on CT: slices to train on, whole volumes to test on.
 
-    Every axial slice of ``train_npz`` is a case, and every volume of ``test_vol_h5``; the patient is the group. The
-    split is that of the official lists of 18 and 12 patients. A patient in neither list has the split of the folder.
-    The images are windowed to -125 to 275 HU and scaled to 0 to 1; nothing says how far their voxels lie apart.
+    The files are ``train_npz/case0005_slice000.npz`` and ``test_vol_h5/case0001.npy.h5`` with keys ``image`` and
+    ``label``. Every axial slice of ``train_npz`` is a case, and every volume of ``test_vol_h5``; the patient is the
+    group. The split is that of the official lists of 18 and 12 patients. A patient in neither list has the split of the
+    folder. The images are windowed to -125 to 275 HU and scaled to 0 to 1; nothing says how far their voxels lie apart.
 
     Args:
         folder: Where the dataset lies.
