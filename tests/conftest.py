@@ -9,7 +9,7 @@ from jaxtyping import install_import_hook
 # Every annotated argument and result of lesionlab is checked, tensor shapes included, while tests run.
 install_import_hook("lesionlab", "beartype.beartype")
 
-pytest_plugins = ["tiny_training"]
+pytest_plugins = ["tiny_training", "category_cohort"]
 
 SHARED = Path(__file__).parents[2] / "shared"
 

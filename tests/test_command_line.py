@@ -25,13 +25,18 @@ WORDS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "demo": (("out",), {"--patients", "--seed"}),
     "check": (("data",), {"--json"}),
     "list": (("kind",), set()),
-    "train": (("recipe", "data", "out"), {"--change", "--start-from", "--store", "--workers", "--stop-after"}),
+    "train": (
+        ("recipe", "data", "out"),
+        {"--change", "--start-from", "--store", "--workers", "--stop-after"}
+        | {"--max-time", "--extend", "--no-extend", "--fraction"},
+    ),
     "tune": (("checkpoint", "data"), {"--score"}),
     "predict": (
         ("checkpoint", "data", "out"),
         {"--split", "--save-probabilities", "--no-save-probabilities", "--overlap", "--flips"},
     ),
     "evaluate": (("predictions", "data", "out"), {"--protocol", "--split", "--title"}),
+    "compare": (("reports_and_out",), {"--metric", "--margin", "--by", "--columns", "--title"}),
     "import-weights": (("file", "out"), {"--as", "--recipe", "--layout"}),
 }
 """Verb -> what it is given by place, and its options."""

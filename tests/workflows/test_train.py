@@ -71,7 +71,7 @@ def test_what_a_training_leaves(trained: Trained):
     assert names == {"best", "last", "metrics.jsonl", "plan.json", "tensorboard"}
     (line,) = lines_of(trained.folder)
     assert line["step"] == 6
-    assert line["validation_dice"] == pytest.approx(trained.best_dice)
+    assert line["validation_dice"] == pytest.approx(trained.best_score)
     assert line["skipped_steps"] == 0
     assert 0 < line["loss"] < 10
     plan = open_checkpoint(trained.folder).plan
@@ -87,7 +87,7 @@ def test_stopped_twice_ends_as_never_stopped(run, tmp_path: Path):
         assert ended.steps == (stop_after or 5)
         assert ended.is_finished == (stop_after is None)
     assert [line["step"] for line in lines_of(tmp_path / "straight")] == [2, 4, 5]
-    assert straight.best_dice == ended.best_dice
+    assert straight.best_score == ended.best_score
     assert_same_training(tmp_path / "straight", tmp_path / "stopped")
 
 
@@ -139,7 +139,7 @@ def test_patience_ends_a_training(run, tmp_path: Path):
     """No probability reaches the threshold, so no validation is better than the first."""
     changes = ("training.steps=40", "validation.threshold=0.999", "validation.patience=2")
     ended = run(tmp_path, *changes)
-    assert (ended.steps, ended.best_dice, ended.is_finished) == (6, 0.0, True)
+    assert (ended.steps, ended.best_score, ended.is_finished) == (6, 0.0, True)
     assert open_checkpoint(tmp_path / "best").provenance["training"]["step"] == 2
     assert run(tmp_path, *changes).steps == 6
 
@@ -280,4 +280,4 @@ def test_a_network_learns_one_patient(tmp_path: Path):
     changes = ["training.steps=300", "training.learning_rate=1e-2"]
     ended = train(recipe, f"wmh2017:{tmp_path / 'data'}", tmp_path / "out", changes=changes)
     assert SHAPE[2] == 5
-    assert ended.best_dice > 0.8
+    assert ended.best_score > 0.8

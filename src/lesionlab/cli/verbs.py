@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
+from lesionlab.cli.durations import read_seconds
 from lesionlab.cli.made_files import name_files
 
 Split = Literal["training", "validation", "test"]
@@ -36,6 +37,9 @@ def train(
     store: Path | None = None,
     workers: int = 0,
     stop_after: int | None = None,
+    max_time: str | None = None,
+    extend: bool = False,
+    fraction: float = 1.0,
 ) -> int:
     """Train a network, or go on where an earlier, interrupted training ended.
 
@@ -49,6 +53,9 @@ def train(
         store: Folder for prepared cases, to share them between trainings.
         workers: Processes that prepare samples.
         stop_after: Stop at this step; the same command without it goes on.
+        max_time: Stop after this time, such as 45m, 12h or 1h30m; the same command goes on.
+        extend: Let more steps or epochs be asked for than the training began with.
+        fraction: Share of the training patients to learn from, such as 0.1; of every category alike.
     """
     from lesionlab.workflows.train import train as run
 
@@ -61,9 +68,12 @@ def train(
         store=store,
         workers=workers,
         stop_after=stop_after,
+        max_time_s=None if max_time is None else read_seconds(max_time),
+        extend=extend,
+        fraction=fraction,
     )
     state = "finished" if trained.is_finished else "stopped, to be gone on with"
-    print(f"{state} at step {trained.steps}; best validation Dice {max(0.0, trained.best_dice):.3f}")
+    print(f"{state} at step {trained.steps}; best validation {trained.chosen_by} {max(0.0, trained.best_score):.3f}")
     return name_files(path for path in (out / "best", out / "last", out / "metrics.jsonl") if path.exists())
 
 
@@ -141,6 +151,8 @@ def evaluate(
     from lesionlab.workflows.evaluate import evaluate as run
 
     evaluation = run(predictions, data, out, protocols=protocol.split(","), split=split, title=title)
+    for one in evaluation.measures:
+        print(f"{one.name:<18} {one.of or 'all':<12} {one.value:.3f} ({one.low:.3f} to {one.high:.3f}, {one.method})")
     for line in evaluation.report.summary():
         shown = f"{line.mean:.3f}" if line.n_defined else "undefined"
         print(

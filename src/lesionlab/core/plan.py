@@ -54,6 +54,7 @@ class Plan(_Frozen):
         lesion_above: As in `lesionlab.core.labels.Labels`.
         categories: What a classifier tells apart, in the order of its outputs; empty for segmentation.
         category_cases: How many training cases each of them has.
+        sealed: SHA-256 of the ids of the cases that neither training nor tuning may use.
     """
 
     version: Literal[1] = PLAN_VERSION
@@ -71,6 +72,12 @@ class Plan(_Frozen):
     lesion_above: float | None = None
     categories: tuple[str, ...] = ()
     category_cases: tuple[int, ...] = ()
+    sealed: tuple[str, ...] = ()
+
+    @property
+    def chosen_by(self) -> str:
+        """What the best weights are chosen by, in a reader's words."""
+        return self.recipe.classification.chosen_by.replace("_", " ") if self.categories else "Dice"
 
     @property
     def labels(self) -> Labels:

@@ -117,8 +117,8 @@ class Loop:
             descent = self._prepare_descent()
             for batch in self._pace.timed(self._batches(workers=workers, last_step=last_step)):
                 value = self._take_step(descent, batch)
-                best, memory_gib = max(0.0, self.progress.best_dice), used_gib(self.fabric.device)
-                tracker.advance(f"loss {value:.3f}, best Dice {best:.3f}, {memory_gib:.1f} GiB")
+                best, memory_gib = max(0.0, self.progress.best_score), used_gib(self.fabric.device)
+                tracker.advance(f"loss {value:.3f}, best {self.plan.chosen_by} {best:.3f}, {memory_gib:.1f} GiB")
                 self._validate_if_due(recorder)
                 if self.progress.is_finished or is_wanted_anywhere(self.fabric, stop.is_wanted):
                     return

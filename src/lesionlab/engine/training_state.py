@@ -27,7 +27,7 @@ class Progress:
 
     Attributes:
         step: Optimisation steps done.
-        best_dice: Of all validations; -1 before the first.
+        best_score: Of all validations; -1 before the first.
         best_step: When that was.
         fruitless: Validations since then.
         skipped: Steps left out because their loss or gradient was not finite.
@@ -39,7 +39,7 @@ class Progress:
     """
 
     step: int = 0
-    best_dice: float = -1.0
+    best_score: float = -1.0
     best_step: int = 0
     fruitless: int = 0
     skipped: int = 0
@@ -65,13 +65,13 @@ class Progress:
             loss_steps=self.loss_steps + (loss is not None),
         )
 
-    def after_validation(self, dice: float, *, total: int, patience: int) -> "Progress":
+    def after_validation(self, score: float, *, total: int, patience: int) -> "Progress":
         """Return how far it is after a validation; it ends with the last step, or when patience runs out."""
-        is_best = dice > self.best_dice
+        is_best = score > self.best_score
         fruitless = 0 if is_best else self.fruitless + 1
         return replace(
             self,
-            best_dice=dice if is_best else self.best_dice,
+            best_score=score if is_best else self.best_score,
             best_step=self.step if is_best else self.best_step,
             fruitless=fruitless,
             loss_sum=0.0,

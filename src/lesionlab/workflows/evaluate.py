@@ -22,8 +22,11 @@ from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.case_files import read_mask
 from lesionlab.engine.images import read_label
 from lesionlab.layouts.opening import open_layout
+from lesionlab.metrics.class_measures import Measure
 from lesionlab.pages.report_page import render_report
 from lesionlab.workflows.case_pictures import draw_cases
+from lesionlab.workflows.category_files import TABLE_FILE
+from lesionlab.workflows.evaluate_categories import evaluate_categories
 
 PAGE_FILE = "report.html"
 SOFTWARE = ("lesionlab", "numpy", "scipy", "connected-components-3d", "nibabel")
@@ -49,11 +52,13 @@ class Evaluation:
         report: Every score.
         page: The page to read.
         files: Every file written, the page included.
+        measures: Of a classification, over all cases; empty for masks.
     """
 
     report: Report
     page: Path
     files: tuple[Path, ...]
+    measures: tuple[Measure, ...] = ()
 
 
 def score(
@@ -109,8 +114,11 @@ def evaluate(
 ) -> Evaluation:
     """Score ``<case>_mask.nii.gz`` of every case of a dataset; write tables, summary and page.
 
+    A table of probabilities of categories, or a folder with such a ``categories.csv`` as a classifier's prediction
+    leaves it, is scored as a classification, whatever the protocols.
+
     Args:
-        predictions: Folder of the masks.
+        predictions: Folder of the masks, or of ``categories.csv``, or such a table itself.
         data: LAYOUT:FOLDER of the references.
         out: Folder for ``report.html``, ``scores.csv``, ``cases.csv`` and ``summary.json``.
         protocols: Whose rules, at least one; the first one's first score chooses the cases to look at.
@@ -123,6 +131,13 @@ def evaluate(
     """
     _, layout = open_layout(data)
     cases = tuple(case for case in layout.cases() if split is None or case.split == split)
+    table = predictions / TABLE_FILE if predictions.is_dir() else predictions
+    if table.is_file():
+        provenance = _provenance()
+        report, measures, files = evaluate_categories(
+            table, cases, out, provenance=provenance, title=title, notice=notice
+        )
+        return Evaluation(report=report, page=files[0], files=files, measures=measures)
     return evaluate_cases(predictions, cases, layout.labels, protocols=protocols, out=out, title=title, notice=notice)
 
 

@@ -1,4 +1,4 @@
-"""Write masks of scans on their own grids."""
+"""Write masks of scans on their own grids, or say of whole cases which category they belong to."""
 
 import logging
 from collections.abc import Sequence
@@ -21,6 +21,7 @@ from lesionlab.engine.pictures import PICTURE_ENDINGS, picture_of_mask
 from lesionlab.engine.postprocess import to_label_map, to_masks
 from lesionlab.engine.predictor import Predictor
 from lesionlab.layouts.opening import open_layout
+from lesionlab.workflows.predict_categories import predict_categories
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +61,9 @@ def predict(
 ) -> Predicted:
     """Write ``<case>_mask.nii.gz`` for every case, on the grid of its first modality; of pictures also a PNG.
 
-    A case that fails does not stop the others. Finished cases are skipped when neither weights, settings nor scans
-    have changed.
+    A classifier writes ``categories.csv`` and ``categories.json`` instead: the probability of every category of every
+    case; `flips` then adds the left-right mirror image. A case that fails does not stop the others. Finished cases are
+    skipped when neither weights, settings nor scans have changed.
 
     Args:
         checkpoint: Folder of a checkpoint, or of a training (its best is used).
@@ -78,6 +80,10 @@ def predict(
     opened = open_checkpoint(checkpoint)
     inference = _change(opened.plan.recipe.inference, {"overlap": overlap, "flips": flips})
     cases = select_cases(data, opened, split=split)
+    if opened.plan.categories:
+        _check_no_windows(overlap)
+        tables, reasons = predict_categories(opened, cases, out, flips=inference.flips)
+        return Predicted(files=tables, failures=reasons)
     predictor = Predictor(opened, inference)
     state = _state_of(opened, [inference.model_dump(), save_probabilities])
     manifest = _read_manifest(out)
@@ -125,6 +131,16 @@ def _change(inference: Inference, changes: dict[str, float | bool | None]) -> In
         raise OptionError(
             f"a possible {option}", found=f"{first['input']}: {first['msg']}", where=option, next_step="change it"
         ) from error
+
+
+def _check_no_windows(overlap: float | None) -> None:
+    if overlap is not None:
+        raise OptionError(
+            "a network that slides windows over a scan",
+            found="a classifier, which sees the whole scan at once",
+            where="--overlap",
+            next_step="leave it out",
+        )
 
 
 def _predict_case(predictor: Predictor, case: Case, *, out: Path, save_probabilities: bool) -> list[Path]:

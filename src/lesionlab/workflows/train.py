@@ -33,13 +33,15 @@ class Trained:
     Attributes:
         folder: Of the training; ``best`` and ``last`` in it are checkpoints.
         steps: Done so far.
-        best_dice: Mean Dice of the best validation; of a classifier the number that the recipe chooses by.
+        best_score: Of the best validation; -1 before the first.
+        chosen_by: What that number is: "Dice", or of a classifier "auc" and the like.
         is_finished: False when it was stopped before its end and can go on.
     """
 
     folder: Path
     steps: int
-    best_dice: float
+    best_score: float
+    chosen_by: str
     is_finished: bool
 
 
@@ -100,7 +102,13 @@ def train(
     if is_longer:
         loop.extend()
     progress = _run(loop, start_from, workers=workers, stop_after=stop_after, stop=stop)
-    return Trained(folder=out, steps=progress.step, best_dice=progress.best_dice, is_finished=progress.is_finished)
+    return Trained(
+        folder=out,
+        steps=progress.step,
+        best_score=progress.best_score,
+        chosen_by=plan.chosen_by,
+        is_finished=progress.is_finished,
+    )
 
 
 def _begin_folder(plan: Plan, out: Path, *, extend: bool) -> bool:

@@ -5,6 +5,7 @@ import io
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from lesionlab.engine.preprocess import read_reference
 from lesionlab.layouts.opening import open_layout
 from lesionlab.pages.tuning_plot import draw_surface
 from lesionlab.transforms.geometry import reorient
+from lesionlab.workflows.tune_categories import tune_categories
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 20))
 SMALLEST_LESIONS_MM3 = (0.0, 3.0, 6.0, 10.0, 15.0, 25.0, 50.0)
@@ -55,6 +57,9 @@ def tune(
 ) -> Tuned:
     """Score every pair of threshold and smallest lesion on the validation cases, and keep the best.
 
+    Of a classifier of two categories, the threshold above which the second is predicted is chosen; `score` is then
+    balanced_accuracy (also where dice is asked for, which cases do not have), accuracy or f1.
+
     Only cases that the plan names for validation are used, so that test cases can never choose. Of equal scores the
     first wins: the lowest threshold, then the smallest size.
 
@@ -72,8 +77,12 @@ def tune(
         LesionlabError: Checkpoint or data cannot be used.
     """
     opened = open_checkpoint(checkpoint)
-    measured = _fraction(score)
     cases = _validation_cases(opened, data)
+    if opened.plan.categories:
+        named = "balanced_accuracy" if score == "dice" else score
+        choice, value, written = tune_categories(opened, cases, score=named, thresholds=thresholds)
+        return Tuned(postprocessing=choice, score=value, files=written)
+    measured = _fraction(score)
     predictor = Predictor(opened, opened.plan.recipe.inference)
     candidates = [
         Postprocessing(threshold=threshold, smallest_lesion_mm3=size)
@@ -108,7 +117,8 @@ def _validation_cases(checkpoint: Checkpoint, data: str) -> list[Case]:
     _, layout = open_layout(data)
     checkpoint.check_modalities(layout.modalities, where=data)
     wanted = set(checkpoint.plan.validation_cases)
-    cases = [case for case in layout.cases() if case.id in wanted and case.label is not None]
+    is_known = attrgetter("category" if checkpoint.plan.categories else "label")
+    cases = [case for case in layout.cases() if case.id in wanted and is_known(case) is not None]
     if not cases:
         raise LayoutError(
             f"the plan's validation cases ({', '.join(sorted(wanted)[:4])}, ...)",
