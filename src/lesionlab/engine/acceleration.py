@@ -42,9 +42,9 @@ def compile_or_not(network: nn.Module, forward: nn.Module, *, loss: nn.Module, s
     Returns:
         Whether the network is compiled now.
     """
-    network.compile()
     buffers = [buffer.clone() for buffer in network.buffers()]
     try:
+        network.compile()
         loss(forward(sample.image), sample.reference, counted=sample.counted).backward()
     except (
         Exception
