@@ -22,27 +22,39 @@ _ALTERNATIVES = {"steps": "epochs", "epochs": "steps"}
 Percentile: TypeAlias = Annotated[float, Field(ge=0, le=100)]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A part of a recipe: frozen, and every unknown key is refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Choice(_Section):
+class Choice(Section):
     """Something registered, by name, with options that its signature declares."""
 
     name: str
     options: dict[str, Any] = {}
 
 
-class Preprocessing(_Section):
-    """How a case is brought to the canonical grid and scale."""
+class Preprocessing(Section):
+    """How a case is brought to the canonical grid and scale.
 
-    foreground: Literal["above_background", "above_minimum"] = "above_background"
+    With `straighten`, the head is turned so that the plane between the hemispheres lies in the middle, which networks
+    that see the mirror image need. `window` clips stored values before anything is measured: Hounsfield units of CT.
+    `normalisation` names one way for all modalities, or lets each name decide: "unit_range" for ct, "picture" for
+    red, green, blue and grey, "z_score" for all others, which are MRI. "unit_range" brings the ends of the window, or
+    without one the percentiles of the foreground, to 0 and 1.
+    """
+
+    foreground: Literal["above_background", "above_minimum", "everything"] = "above_background"
+    normalisation: Literal["by_modality", "z_score", "unit_range", "picture"] = "by_modality"
     percentiles: tuple[Percentile, Percentile] = (2.0, 98.0)
     spacing_mm: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
     resample_modalities: bool = False
+    straighten: bool = False
+    window: tuple[float, float] | None = None
 
 
-class Sampling(_Section):
+class Sampling(Section):
     """What is drawn how often, and how large it is: slices for two sizes, patches for three.
 
     The odds of slices are the published difficulty-aware rule: a slice with lesion counts `factor` times; when its
@@ -67,7 +79,7 @@ class Sampling(_Section):
     lesion_choice: Literal["voxel", "instance"] = "voxel"
 
 
-class Training(_Section):
+class Training(Section):
     """How long and how fast to learn; `epochs` are passes through the playlist of samples.
 
     A batch goes through the network in `accumulate` parts whose gradients are added up. With `averaging` above 0, the
@@ -96,7 +108,7 @@ class Training(_Section):
     recompute: bool = False
 
 
-class Validation(_Section):
+class Validation(Section):
     """How often to look at validation cases, at which fixed threshold, and when to give up.
 
     `share` of the training patients is held out where the layout gives no validation split; `every` and `patience`
@@ -109,7 +121,7 @@ class Validation(_Section):
     threshold: float = Field(default=0.5, gt=0, lt=1)
 
 
-class Inference(_Section):
+class Inference(Section):
     """How windows slide over a scan."""
 
     overlap: float = Field(default=0.5, ge=0, lt=1)
@@ -117,7 +129,7 @@ class Inference(_Section):
     batch: int = Field(default=4, ge=1)
 
 
-class Classification(_Section):
+class Classification(Section):
     """What a classifier tells apart, for recipes with the task "classify".
 
     `categories` names them in the order of the network's outputs; none takes those of the data, the ones without
@@ -132,7 +144,7 @@ class Classification(_Section):
     chosen_by: Literal["auc", "balanced_accuracy", "probability"] = "auc"
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """A whole training decision, read from TOML; nothing is inherited and no key is ignored.
 
     `classes` says what a network's outputs are: "regions" judges each region of the data against the rest, so that
@@ -170,17 +182,28 @@ def read_recipe(name_or_file: str, *, changes: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: No such recipe, not TOML, a misspelt key (with the nearest right one), or an impossible value.
     """
+    content, where = read_content(name_or_file, changes=changes)
+    return parse_recipe(content, where=where)
+
+
+def read_content(name_or_file: str, *, changes: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """Return what a recipe's file says, changed as asked, and the file's name; as in `read_recipe`.
+
+    Raises:
+        RecipeError: No such recipe, not TOML, or a change that is none.
+    """
     path = Path(name_or_file) if name_or_file.endswith(".toml") else RECIPE_FOLDER / f"{name_or_file}.toml"
     content = _read_toml(path, name_or_file)
     for change in changes:
         _apply_change(content, change)
-    return parse_recipe(content, where=path.name)
+    return content, path.name
 
 
-def recipe_names() -> tuple[str, ...]:
-    """Return the names of the recipes that come with lesionlab."""
+def recipe_names(*, for_pretraining: bool = False) -> tuple[str, ...]:
+    """Return the names of the recipes that come with lesionlab: for training, or those for pre-training."""
     files = sorted(RECIPE_FOLDER.rglob("*.toml"))
-    return tuple(file.relative_to(RECIPE_FOLDER).with_suffix("").as_posix() for file in files)
+    names = (file.relative_to(RECIPE_FOLDER).with_suffix("").as_posix() for file in files)
+    return tuple(name for name in names if name.startswith("pretrain_") == for_pretraining)
 
 
 def parse_recipe(content: Mapping[str, Any], *, where: str) -> Recipe:
@@ -192,7 +215,7 @@ def parse_recipe(content: Mapping[str, Any], *, where: str) -> Recipe:
     try:
         recipe = Recipe.model_validate(content)
     except ValidationError as error:
-        raise _recipe_error(error, where=where) from error
+        raise recipe_error(error, model=Recipe, where=where) from error
     if (recipe.training.epochs is None) == (recipe.training.steps is None):
         raise RecipeError(
             "exactly one of training.epochs and training.steps",
@@ -207,7 +230,8 @@ def _read_toml(path: Path, name: str) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        advice = nearest_name(name, list(recipe_names())) + " Or give a path that ends with .toml"
+        known = [*recipe_names(), *recipe_names(for_pretraining=True)]
+        advice = nearest_name(name, known) + " Or give a path that ends with .toml"
         raise RecipeError("a recipe", found="none of this name", where=name, next_step=advice) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise RecipeError("a TOML file", found=str(error), where=path, next_step="correct that line") from error
@@ -233,19 +257,19 @@ def _read_value(text: str) -> Any:
         return text
 
 
-def _recipe_error(error: ValidationError, *, where: str) -> RecipeError:
+def recipe_error(error: ValidationError, *, model: type[BaseModel], where: str) -> RecipeError:
+    """Return the user's error for content that does not fit the schema `model`, with the nearest right key."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        advice = nearest_name(str(first["loc"][-1]), _keys_at(first["loc"][:-1]))
+        advice = nearest_name(str(first["loc"][-1]), _keys_at(first["loc"][:-1], model=model))
         return RecipeError("a key that recipes have", found=repr(key), where=where, next_step=advice)
     found = json.dumps(first["input"], default=str)[:80]
     advice = f"give {key} in the file, or --change {key}=VALUE"
     return RecipeError(f"{key}: {first['msg']}", found=found, where=where, next_step=advice)
 
 
-def _keys_at(location: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = Recipe
+def _keys_at(location: tuple[int | str, ...], *, model: type[BaseModel]) -> list[str]:
     for part in location:
         annotation = model.model_fields[str(part)].annotation
         assert isinstance(annotation, type)

@@ -31,6 +31,7 @@ from lesionlab.core.errors import CheckpointError
 from lesionlab.core.network import network
 from lesionlab.core.plan import Plan, parse_plan
 from lesionlab.core.postprocessing import Postprocessing
+from lesionlab.core.pretraining import PretrainingPlan, parse_pretraining_plan
 from lesionlab.core.storage import write_bytes_atomically, write_text_atomically
 
 _WEIGHTS, _PLAN, _POSTPROCESSING, _PROVENANCE, _TRAINING = (
@@ -97,6 +98,52 @@ class Checkpoint:
         return _read_tensors(self.folder / _TRAINING), dict(self.provenance["training"])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PretrainingCheckpoint:
+    """What the folder of a pre-trained encoder says, weights not yet loaded.
+
+    Attributes:
+        folder: Where it lies.
+        plan: What it was pre-trained for.
+        progress: Plain numbers about its pre-training.
+    """
+
+    folder: Path
+    plan: PretrainingPlan
+    progress: dict[str, Any]
+
+    def load_weights(self) -> dict[str, Tensor]:
+        """Return weights of encoder, symmetry attention and heads by name.
+
+        Raises:
+            CheckpointError: They are damaged.
+        """
+        return _read_tensors(self.folder / _WEIGHTS)
+
+    def load_optimiser(self) -> dict[str, Tensor]:
+        """Return the optimiser's tensors by name.
+
+        Raises:
+            CheckpointError: The checkpoint holds none, or damaged ones.
+        """
+        return _read_tensors(self.folder / _TRAINING)
+
+
+def open_pretraining(folder: Path) -> PretrainingCheckpoint:
+    """Read the folder of a pre-trained encoder, or the best one of a pre-training's folder.
+
+    Raises:
+        CheckpointError: There is none, or it is damaged, from another version, or that of a training.
+    """
+    folder = _find(folder)
+    plan = parse_pretraining_plan(_read_text(folder / _PLAN), where=str(folder / _PLAN))
+    try:
+        progress = _parse_provenance(_read_text(folder / _PROVENANCE))["training"]
+    except ValueError as error:
+        raise _damaged(folder, str(error).splitlines()[0]) from error
+    return PretrainingCheckpoint(folder=folder, plan=plan, progress=progress)
+
+
 def build_planned_network(plan: Plan) -> torch.nn.Module:
     """Build the network of a plan with fresh weights."""
     choice = plan.recipe.network
@@ -126,7 +173,7 @@ def save_checkpoint(
     folder: Path,
     weights: Mapping[str, Tensor],
     *,
-    plan: Plan,
+    plan: Plan | PretrainingPlan,
     training_state: Mapping[str, Tensor] | None,
     progress: Mapping[str, Any],
 ) -> None:

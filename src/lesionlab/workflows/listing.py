@@ -5,6 +5,7 @@ import inspect
 from dataclasses import dataclass
 from typing import Any, cast
 
+from lesionlab.core.pretraining import read_pretraining_recipe
 from lesionlab.core.recipe import read_recipe, recipe_names
 from lesionlab.core.registry import Registry
 
@@ -65,7 +66,8 @@ def _source(docstring: str) -> str:
 def list_registered(kind: str) -> list[tuple[str, str]]:
     """Return name and first line of description of everything of one kind, in alphabetical order."""
     if kind == "recipes":
-        return [(name, read_recipe(name).description) for name in recipe_names()]
+        pretraining = [(name, read_pretraining_recipe(name).description) for name in recipe_names(for_pretraining=True)]
+        return [*((name, read_recipe(name).description) for name in recipe_names()), *pretraining]
     package, home, attribute = _HOMES[kind]
     importlib.import_module(package)
     registry: Registry[Any] = getattr(importlib.import_module(home), attribute)
