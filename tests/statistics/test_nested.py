@@ -27,13 +27,13 @@ def test_two_patients_are_too_few() -> None:
 
 
 @pytest.mark.slow
-def test_the_interval_over_patients_and_seeds_covers() -> None:
+def test_the_interval_over_patients_and_seeds_covers_at_least_as_often_as_it_says() -> None:
     """Ten trainings of two models on 30 patients; patient, seed and rest each vary."""
     rng = np.random.default_rng(3)
     hits = []
-    for _ in range(200):
+    for _ in range(100):
         shared = rng.normal(0, 0.1, 30)
         first, second = (shared + rng.normal(0, 0.02, (10, 1)) + rng.normal(0, 0.1, (10, 30)) for _ in range(2))
         interval = difference_interval(first, second)
         hits.append(interval.low <= 0 <= interval.high)
-    assert 0.90 <= np.mean(hits) <= 0.99
+    assert 0.93 <= np.mean(hits)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import tyro
 
-from lesionlab.cli import datasets, verbs
+from lesionlab.cli import comparing, converting, datasets, verbs
 from lesionlab.core.errors import LesionlabError
 
 DESCRIPTION = "Train, tune, predict and fairly compare networks that outline lesions in medical images."
@@ -15,11 +15,14 @@ DESCRIPTION = "Train, tune, predict and fairly compare networks that outline les
 VERBS: dict[str, Callable[..., int]] = {
     "demo": verbs.demo,
     "check": datasets.check,
+    "split": datasets.split,
+    "convert": converting.convert,
     "list": verbs.list_names,
     "train": verbs.train,
     "tune": verbs.tune,
     "predict": verbs.predict,
     "evaluate": verbs.evaluate,
+    "compare": comparing.compare,
     "import-weights": verbs.import_weights,
 }
 

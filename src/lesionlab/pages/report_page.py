@@ -1,21 +1,11 @@
 """The page that people read after an evaluation: one HTML file that needs no network."""
 
-import base64
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from lesionlab.core.interval import LEVEL, RESAMPLES, SEED
 from lesionlab.core.report import Report, Row, Rules, Summary
-
-FOLDER = Path(__file__).parent
-DECIMALS = {"1": 3, "lesions": 1, "mm": 2, "voxel": 2, "ml": 2, "%": 1}
-ARROWS = {True: "↑", False: "↓", None: ""}
-UNIT_WORDS = {"1": "fraction", "voxel": "voxels"}
+from lesionlab.pages.offline_page import address, number, render_page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +27,7 @@ class Picture:
     @property
     def address(self) -> str:
         """The picture as an address that holds it whole."""
-        return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+        return address(self.png)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,24 +78,18 @@ def render_report(report: Report, *, title: str, notice: str = "", pictures: Seq
         notice: A sentence that nobody may overlook, shown above everything; empty for none.
         pictures: Cases to look at, in order.
     """
-    environment = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"number": _number, "unit": _unit, "arrow": ARROWS.__getitem__, "percent": "{:.0%}".format}
-    style, script = _read("report_page.css"), _read("report_page.js")
-    return environment.get_template("report_page.html").render(
-        title=title,
-        notice=notice,
-        pictures=pictures,
-        report=report,
-        groups={row.group for row in report.rows},
-        sites=sorted({row.site for row in report.rows if row.site}),
-        sections=_sections(report),
-        remarks=_remarks(report),
-        style=style,
-        script=script,
-        policy=f"default-src 'none'; img-src data:; style-src '{_sha256(style)}'; script-src '{_sha256(script)}'; "
-        "base-uri 'none'; form-action 'none'",
-        interval={"level": LEVEL, "resamples": RESAMPLES, "seed": SEED},
-    )
+    facts = {
+        "title": title,
+        "notice": notice,
+        "pictures": pictures,
+        "report": report,
+        "provenance": report.provenance,
+        "groups": {row.group for row in report.rows},
+        "sites": sorted({row.site for row in report.rows if row.site}),
+        "sections": _sections(report),
+        "remarks": _remarks(report),
+    }
+    return render_page("report_page.html", facts)
 
 
 def _sections(report: Report) -> list[Section]:
@@ -137,24 +121,8 @@ def _remarks(report: Report) -> list[Remark]:
             title=titles[protocol],
             reason=reason,
             undefined=tuple(row.metric for row in rows if math.isnan(row.value)),
-            ruled=tuple(f"{row.metric} = {_number(row.value, row.unit)}" for row in rows if not math.isnan(row.value)),
+            ruled=tuple(f"{row.metric} = {number(row.value, row.unit)}" for row in rows if not math.isnan(row.value)),
         )
         for (case, protocol, reason), rows in together.items()
     ]
     return sorted(remarks, key=lambda remark: not remark.undefined)
-
-
-def _number(value: float, unit: str) -> str:
-    return "–" if math.isnan(value) else f"{value:.{DECIMALS.get(unit, 3)}f}"
-
-
-def _unit(unit: str) -> str:
-    return UNIT_WORDS.get(unit, unit)
-
-
-def _read(name: str) -> str:
-    return (FOLDER / name).read_text(encoding="utf-8")
-
-
-def _sha256(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")

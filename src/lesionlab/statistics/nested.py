@@ -16,8 +16,11 @@ def difference_interval(
     """Return the 95 % interval of the mean difference, first minus second; NaN for fewer than three patients.
 
     With one seed each it is `mean_interval` of the patients' differences. With several, each of 10,000 resamples draws
-    the patients, the same for both models, and the seeds of each; the interval is then a percentile one. Three seeds
-    are a small sample of trainings: the interval contains what they show and no more.
+    the patients, the same for both models, and the seeds of each; the interval is then a percentile one and rather too
+    wide than too narrow, as chance within one training and patient is drawn with both. Three seeds are a small sample
+    of trainings: the interval contains what they show and no more.
+
+    Source: Owen 2007, doi:10.1214/07-AOAS122 (the pigeonhole bootstrap).
     """
     if len(first) == len(second) == 1:
         return mean_interval((first[0] - second[0]).tolist())

@@ -1,4 +1,4 @@
-"""Parts of the patients that are looked at apart: by site, by lesion load, by any column of a table."""
+"""Parts of the patients or lesions that are looked at apart: by site, by lesion load, by any column of a table."""
 
 import math
 from collections.abc import Mapping
@@ -15,31 +15,59 @@ FEW = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stratum:
-    """One part of the patients.
+    """One part of the patients or lesions.
 
     Attributes:
-        by: What divides them ("site").
         name: Which part ("Utrecht").
-        n: Patients.
+        n: Patients or lesions.
         models: Each model's scores in this part.
     """
 
-    by: str
     name: str
     n: int
     models: tuple[ModelScore, ...]
 
     @property
     def is_small(self) -> bool:
-        """Whether there are too few patients to lean on."""
+        """Whether there are too few to lean on."""
         return self.n < FEW
 
 
-def stratify(table: ScoreTable, parts: Mapping[str, str], *, by: str) -> tuple[Stratum, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stratification:
+    """One metric, part by part.
+
+    Attributes:
+        metric: Its name, with protocol and region.
+        unit: As in `lesionlab.core.metric.Score`.
+        by: What divides the patients ("site").
+        counted: What is counted: "patients" or "lesions".
+        strata: The parts in order.
+    """
+
+    metric: str
+    unit: str
+    by: str
+    counted: str
+    strata: tuple[Stratum, ...]
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models' names."""
+        return tuple(score.model for score in self.strata[0].models)
+
+    @property
+    def gaps(self) -> tuple[float, ...]:
+        """How far each model's best and worst part lie apart; NaN where a part has no mean."""
+        by_model = zip(*(stratum.models for stratum in self.strata), strict=True)
+        return tuple(float(np.ptp([score.mean for score in scores])) for scores in by_model)
+
+
+def stratify(table: ScoreTable, parts: Mapping[str, str], *, by: str) -> Stratification:
     """Return the scores of each part, parts in order of their names.
 
     Args:
-        table: Of all patients.
+        table: Of all patients; at least one belongs to a part.
         parts: Patient -> part; patients without one are left out.
         by: What divides them.
     """
@@ -47,11 +75,12 @@ def stratify(table: ScoreTable, parts: Mapping[str, str], *, by: str) -> tuple[S
     for patient in table.patients:
         if parts.get(patient):
             together.setdefault(parts[patient], set()).add(patient)
+    assert together, "no patient belongs to a part"
     strata = []
     for name in sorted(together):
         part = table.of(frozenset(together[name]))
-        strata.append(Stratum(by=by, name=name, n=len(part.patients), models=summarise_models(part)))
-    return tuple(strata)
+        strata.append(Stratum(name=name, n=len(part.patients), models=summarise_models(part)))
+    return Stratification(metric=table.name, unit=table.unit, by=by, counted="patients", strata=tuple(strata))
 
 
 def thirds(values: Mapping[str, float], *, unit: str) -> dict[str, str]:
