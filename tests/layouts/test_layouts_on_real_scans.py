@@ -127,3 +127,4 @@ def test_heart_in_the_files_of_synapse_ct(real_data: Path, tmp_path: Path):
         assert np.array_equal(read_scan(case, "ct").array[..., 0], read_scan(volume, "ct").array[..., position])
         assert np.array_equal(read_mask(case, layout.labels).array[..., 0].T, stacked["label"][position])
     assert_prepared(volume, layout)
+    assert errors_of("synapse_ct", tmp_path) == []
