@@ -6,9 +6,9 @@ import pytest
 import lesionlab.protocols  # noqa: F401 (registers them)
 from lesionlab.core.protocol import LabelMap, protocol
 
-EMPTY = np.zeros((6, 7, 8), dtype=np.uint8)
+EMPTY = np.zeros((12, 11, 10), dtype=np.uint8)
 LESION = EMPTY.copy()
-LESION[2:4, 2:4, 2:4] = 1
+LESION[3:8, 3:8, 3:8] = 1
 
 
 @pytest.mark.parametrize("name", list(protocol))
@@ -27,13 +27,14 @@ def test_an_undefined_or_ruled_score_carries_a_reason(name: str, predicted: Labe
 
 
 @pytest.mark.parametrize("name", list(protocol))
-def test_equal_masks_score_best_without_a_reason(name: str) -> None:
+def test_equal_masks_score_best(name: str) -> None:
     scores = protocol.build(name).score(LESION, LESION, spacing_mm=(1.0, 1.0, 3.0))
     assert len({(score.region, score.metric) for score in scores}) == len(scores)
     for score in scores:
-        assert score.reason == ""
         if score.is_higher_better is not None:
-            assert score.value == float(score.is_higher_better)
+            assert score.value == float(score.is_higher_better), score
+    assert "" in {score.reason for score in scores}
+    assert {score.reason for score in scores} <= {"", "both masks are empty"}, "of regions without stored value 1"
 
 
 @pytest.mark.parametrize("name", list(protocol))

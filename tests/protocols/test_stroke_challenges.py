@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from official_values import near, official_cases, scored
 
+import lesionlab.protocols  # noqa: F401 (registers them)
 from lesionlab.core.protocol import protocol
 
 ISLES = {

@@ -43,8 +43,10 @@ def surfel_distances(pair: MaskPair) -> SurfelDistances:
     full = 15 if pair.is_picture else FULL
     predicted, reference = ((code != 0) & (code != full) for code in codes)
     sizes = contour_lengths_mm(pair.spacing_mm) if pair.is_picture else surfel_areas_mm2(pair.spacing_mm)
-    first = _sorted(nearest_mm(predicted, reference, spacing_mm=pair.spacing_mm), sizes[codes[0][predicted]])
-    second = _sorted(nearest_mm(reference, predicted, spacing_mm=pair.spacing_mm), sizes[codes[1][reference]])
+    first = sorted_by_distance(nearest_mm(predicted, reference, spacing_mm=pair.spacing_mm), sizes[codes[0][predicted]])
+    second = sorted_by_distance(
+        nearest_mm(reference, predicted, spacing_mm=pair.spacing_mm), sizes[codes[1][reference]]
+    )
     return SurfelDistances(
         from_predicted=first[0], predicted_areas=first[1], from_reference=second[0], reference_areas=second[1]
     )
@@ -78,6 +80,18 @@ def contour_lengths_mm(spacing_mm: Spacing) -> Float[np.ndarray, "16"]:
     return lengths
 
 
+def distance_reached(distances: Distances, areas: Distances, percent: float) -> float:
+    """Return the smallest of sorted distances within which so much of the area lies."""
+    cumulative = np.cumsum(areas) / areas.sum()
+    return float(distances[min(int(np.searchsorted(cumulative, percent / 100)), len(distances) - 1)])
+
+
+def sorted_by_distance(distances: Distances, areas: Distances) -> tuple[Distances, Distances]:
+    """Return both in the order of rising distance."""
+    order = np.argsort(distances)
+    return distances[order], areas[order]
+
+
 @metric("hd95_surfel")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hausdorff95Surfel:
@@ -89,6 +103,7 @@ class Hausdorff95Surfel:
         percent: How much of the area must be as near; 100 gives the plain Hausdorff distance.
         both_empty: What two empty masks give.
         one_empty: What one empty mask gives.
+        penalty_mm: A number that one empty mask gives instead, unless it is NaN.
     """
 
     unit: ClassVar[str] = "mm"
@@ -98,16 +113,19 @@ class Hausdorff95Surfel:
     percent: float = 95.0
     both_empty: EmptyDistance = "undefined"
     one_empty: EmptyDistance = "undefined"
+    penalty_mm: float = math.nan
 
     def __call__(self, pair: MaskPair) -> float:
         """Return the distance in mm, by the declared policy where a mask is empty."""
         if not (pair.predicted_voxels and pair.reference_voxels):
             is_one_empty = bool(pair.predicted_voxels or pair.reference_voxels)
+            if is_one_empty and not math.isnan(self.penalty_mm):
+                return self.penalty_mm
             return empty_distance(self.one_empty if is_one_empty else self.both_empty, pair)
         found = pair.once(surfel_distances)
         return max(
-            _reached(found.from_predicted, found.predicted_areas, self.percent),
-            _reached(found.from_reference, found.reference_areas, self.percent),
+            distance_reached(found.from_predicted, found.predicted_areas, self.percent),
+            distance_reached(found.from_reference, found.reference_areas, self.percent),
         )
 
 
@@ -138,16 +156,6 @@ class SurfelDice:
             return self.both_empty
         near = found.predicted_areas[found.from_predicted <= self.tolerance_mm].sum()
         return float((near + found.reference_areas[found.from_reference <= self.tolerance_mm].sum()) / area)
-
-
-def _reached(distances: Distances, areas: Distances, percent: float) -> float:
-    cumulative = np.cumsum(areas) / areas.sum()
-    return float(distances[min(int(np.searchsorted(cumulative, percent / 100)), len(distances) - 1)])
-
-
-def _sorted(distances: Distances, areas: Distances) -> tuple[Distances, Distances]:
-    order = np.argsort(distances)
-    return distances[order], areas[order]
 
 
 def _codes(mask: Mask, *, axes: int) -> UInt8[np.ndarray, "a b c"]:

@@ -1,6 +1,8 @@
 """How each challenge or paper scores a case, exactly: one file each, registered in `lesionlab.core.protocol`."""
 
 from lesionlab.protocols import atlas2 as atlas2
+from lesionlab.protocols import brats2023 as brats2023
+from lesionlab.protocols import brats2024 as brats2024
 from lesionlab.protocols import isles2022 as isles2022
 from lesionlab.protocols import regions as regions
 from lesionlab.protocols import synapse_net_paper as synapse_net_paper

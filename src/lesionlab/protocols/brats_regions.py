@@ -1,0 +1,39 @@
+"""The regions of the brain tumour challenges, and what their protocols share."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from lesionlab.core.metric import Mask, MaskPair, Spacing
+from lesionlab.core.protocol import LabelMap
+
+WHOLE_CORE_ENHANCING: Final[dict[str, frozenset[int]]] = {
+    "WT": frozenset({1, 2, 3}),
+    "TC": frozenset({1, 3}),
+    "ET": frozenset({3}),
+}
+"""Whole tumour, tumour core and enhancing tumour, since 2023: 1 necrotic core, 2 oedema, 3 enhancing."""
+
+
+def whole_numbers(label: LabelMap) -> LabelMap:
+    """Return the label map in whole numbers."""
+    whole: LabelMap = np.rint(label).astype(np.int16)
+    return whole
+
+
+def region_pairs(
+    predicted: LabelMap, reference: LabelMap, regions: Mapping[str, frozenset[int]], *, spacing_mm: Spacing
+) -> dict[str, MaskPair]:
+    """Return one pair of masks per region."""
+    predicted, reference = whole_numbers(predicted), whole_numbers(reference)
+    return {
+        region: MaskPair(
+            predicted=_is_one_of(predicted, values), reference=_is_one_of(reference, values), spacing_mm=spacing_mm
+        )
+        for region, values in regions.items()
+    }
+
+
+def _is_one_of(label: LabelMap, values: frozenset[int]) -> Mask:
+    return np.isin(label, sorted(values))
