@@ -184,13 +184,13 @@ def build_table(folder: Path, ending: str) -> None:
 SAMPLES: dict[str, Sample] = {
     "atlas_r1": Sample(build=build_atlas_r1),
     "atlas_r2": Sample(build=build_atlas_r2),
-    "bids": Sample(build=build_bids, also_takes=frozenset({"isles2022"})),
+    "bids": Sample(build=build_bids, may_lack=frozenset({"flair", "t1", "t1ce"}), also_takes=frozenset({"isles2022"})),
     "brain_mets": Sample(
         build=build_brain_mets, may_lack=frozenset({"t1ce", "flair"}), also_takes=frozenset({"brats"})
     ),  # its images are known by a part of their names, which those of BraTS have too
     "brats": Sample(build=build_brats),
     "datalist": Sample(build=build_datalist, twins=None, names_files=True),
-    "dicom": Sample(build=build_dicom, twins=None),
+    "dicom": Sample(build=build_dicom, twins=None, may_lack=frozenset({"flair", "t1"})),
     "image_mask": Sample(build=build_image_mask, endings=(".png", ".jpg", ".tif", ".bmp"), twins=(".png", ".jpg")),
     "isles2022": Sample(build=build_isles2022),
     "msd": Sample(build=build_msd, twins=None, names_files=True),

@@ -108,7 +108,7 @@ def test_what_a_case_lacks_is_not_among_its_images(dataset: Layout, sample: Samp
         pytest.skip("every case has every modality")
     first, *others = cases_of(dataset)
     for modality in sample.may_lack:
-        away = first.images[modality].rename(dataset.folder / "away")
+        away = first.images[modality].rename(dataset.folder.parent / "away")
         found = cases_of(dataset)
         assert found[0].id == first.id
         assert set(found[0].images) == set(first.images) - {modality}

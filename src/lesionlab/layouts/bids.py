@@ -53,8 +53,9 @@ class Bids:
     """``sub-<X>[/ses-<Y>]/anat/<...>_{FLAIR,T1w,...}.nii.gz``, masks below ``derivatives`` or beside the images.
 
     Images are known by the last word of their names: ``T1w`` is t1 (t1ce with an entity ``ce-``), ``FLAIR`` flair,
-    and so on; the dataset's modalities are all that occur in ``anat``, ``dwi``, ``ct``, ``perf`` and ``swi``, and
-    every session must have each once. ``modalities`` in lesionlab.toml chooses among them by patterns. A mask ends in
+    and so on; the dataset's modalities are all that occur in ``anat``, ``dwi``, ``ct``, ``perf`` and ``swi``, and a
+    session may lack some. ``modalities`` in lesionlab.toml chooses by patterns instead; every session must then have
+    each of them. A mask ends in
     ``_mask``, ``_msk``, ``_dseg``, ``_seg`` or ``_roi``; one with ``lesion`` in its name goes before others, or
     ``mask`` in lesionlab.toml tells which. A case is a session, ``sub-<X>_ses-<Y>``, and its patient the subject.
     ``participants.tsv`` may have columns site, split and category.
@@ -82,10 +83,12 @@ class Bids:
         """Yield every case in the order of its id; a case without a mask has no label.
 
         Raises:
-            LayoutError: There is no case, a case lacks a modality or has one twice, or nobody could tell its mask.
+            LayoutError: There is no case, a case has a modality twice or two masks, has a mask but no image, or lacks
+                a modality that ``lesionlab.toml`` names.
         """
         facts = self._read_participants()
-        found = [self._case(session, facts.get(session.subject, {})) for session in self._sessions()]
+        sessions = (session for session in self._sessions() if session.files or session.derived)
+        found = [self._case(session, facts.get(session.subject, {})) for session in sessions]
         yield from in_order(found, wanted=WANTED, folder=self.folder)
 
     def _modalities(self) -> tuple[Modality, ...]:
@@ -123,18 +126,20 @@ class Bids:
         return found
 
     def _case(self, session: Session, facts: dict[str, str]) -> Case:
-        category = facts.get("category") or facts.get("group") or None
+        images = {modality: self._image(session, modality) for modality in self.modalities}
+        if not any(images.values()):
+            raise no_image(session.id, " or ".join(self.modalities), named="any", folder=_folder_of(session))
         return Case(
             id=session.id,
-            images={modality: self._image(session, modality) for modality in self.modalities},
+            images={modality: path for modality, path in images.items() if path is not None},
             label=self._mask(session),
             group=session.subject,
             site=facts.get("site", ""),
             split=split_named(facts.get("split", ""), where=self.folder / PARTICIPANTS),
-            category=None if category == "n/a" else category,
+            category=facts.get("category") or facts.get("group") or None,
         )
 
-    def _image(self, session: Session, modality: Modality) -> Path:
+    def _image(self, session: Session, modality: Modality) -> Path | None:
         pattern = self._options.modalities.get(modality)
         found = [
             path
@@ -142,10 +147,10 @@ class Bids:
             for path in paths
             if (fnmatchcase(stem, pattern) if pattern else _modality(stem) == modality)
         ]
-        if not found:
-            folder = next((folder for folder in session.folders if folder.is_dir()), session.folders[0])
-            raise no_image(session.id, modality, named=pattern or f"*_{modality}", folder=folder)
-        return _only(found, what=f"one image of modality {modality!r} for case {session.id!r}", option="modalities")
+        if pattern and not found:
+            raise no_image(session.id, modality, named=pattern, folder=_folder_of(session))
+        what = f"one image of modality {modality!r} for case {session.id!r}"
+        return _only(found, what=what, option="modalities") if found else None
 
     def _mask(self, session: Session) -> Path | None:
         pattern = self._options.mask
@@ -165,6 +170,10 @@ class Bids:
             return {}
         rows = ({name: "" if cell == "n/a" else cell for name, cell in row.items()} for row in read_table(path))
         return {row.get("participant_id", ""): row for row in rows}
+
+
+def _folder_of(session: Session) -> Path:
+    return next((folder for folder in session.folders if folder.is_dir()), session.folders[0])
 
 
 def _modality(stem: str) -> Modality | None:

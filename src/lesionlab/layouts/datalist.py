@@ -79,7 +79,8 @@ class Datalist:
     what their names say. All lists of the folder are read together, unless ``file`` names one.
 
     Modalities are named by ``channels`` in lesionlab.toml, else by ``channel_names`` or ``modality`` in the list, else
-    after words in the files' names. A case is named by its ``id``, else by its own folder, else by its first image.
+    after words in the files' names. A case is named by its ``id``; else by its folder, if every case has its own;
+    else by its first image.
 
     Args:
         folder: Where the lists lie.
@@ -116,7 +117,8 @@ class Datalist:
         listed = [pair for one in lists for pair in one.entries(fold=self._options.fold)]
         self._check_once([entry for entry, _ in listed])
         lodgers = Counter(parent for entry, _ in listed for parent in {Path(image).parent for image in entry.image})
-        found = [self._case(entry, split=split, name=_name(entry, lodgers)) for entry, split in listed]
+        are_apart = max(lodgers.values()) == 1 and Path() not in lodgers
+        found = [self._case(entry, split=split, name=_name(entry, are_apart=are_apart)) for entry, split in listed]
         yield from in_order(found, wanted="listed cases", folder=self.folder)
 
     def _check_once(self, entries: list[ListedCase]) -> None:
@@ -159,11 +161,10 @@ class Datalist:
         return listed_file(path, what=what, case_id=case_id, listed_in="the list")
 
 
-def _name(entry: ListedCase, lodgers: Counter[Path]) -> str:
-    """Return the entry's id; else the folder that it alone lies in; else its first image."""
+def _name(entry: ListedCase, *, are_apart: bool) -> str:
+    """Return the entry's id; else its folder where every case has one of its own; else its first image."""
     first = Path(entry.image[0])
-    is_alone = lodgers[first.parent] == 1 and bool(first.parent.name)
-    path = first.parent if is_alone else first.with_name(stem_of(first))
+    path = first.parent if are_apart else first.with_name(stem_of(first))
     return entry.id.replace("/", "_") or "_".join(part for part in path.parts if part not in ("/", ".", ".."))
 
 

@@ -1,7 +1,6 @@
 """Scans as a scanner or an archive gives them: a folder of DICOM files per series."""
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -62,9 +61,9 @@ class Dicom:
     The folder may also be one case, with its series directly in it, or have a folder of one series for each case.
     A series' modality is read from its description (SeriesDescription, ProtocolName; ``t1 mprage post gd`` is t1ce),
     CT from the kind of scanner; localisers and others that fit no rule are left alone. The dataset's modalities are
-    all that occur, and every case must have each once. ``modalities`` in lesionlab.toml chooses instead by patterns
-    of the description or of the folder's name. A case's id is its path joined by underscores, its patient the first
-    folder of that path; nothing that identifies a person is read.
+    all that occur, and a case may lack some. ``modalities`` in lesionlab.toml chooses instead by patterns of the
+    description or of the folder's name; every case must then have each of them. A case's id is its path joined by
+    underscores, its patient the first folder of that path; nothing that identifies a person is read.
 
     Args:
         folder: Where the cases lie.
@@ -93,9 +92,14 @@ class Dicom:
         """Yield every case in the order of its id; a case without a mask has no label.
 
         Raises:
-            LayoutError: There is no case, a case lacks a modality, or two of its series are meant for one.
+            LayoutError: There is no case, two series of a case are meant for one modality, or a case has a mask but no
+                series, or lacks a modality that ``lesionlab.toml`` names.
         """
-        found = [self._case(folder, series) for folder, series in self._series().items()]
+        found = [
+            self._case(folder, series)
+            for folder, series in self._series().items()
+            if find_image(folder / "mask") or any(one.modality for one in series)
+        ]
         yield from in_order(found, wanted=WANTED, folder=self.folder)
 
     def _series(self) -> dict[Path, list[Series]]:
@@ -120,21 +124,20 @@ class Dicom:
     def _case(self, folder: Path, series: list[Series]) -> Case:
         parts = folder.relative_to(self.folder).parts or (self.folder.name,)
         case_id = "_".join(parts)
-        counts = Counter(one.modality for one in series)
-        for modality in self.modalities:
-            if counts[modality] == 0:
-                raise no_image(case_id, modality, named="a folder of its series", folder=folder)
-            if counts[modality] > 1:
-                twins = [one for one in series if one.modality == modality]
+        of_modality = {name: [one.folder for one in series if one.modality == name] for name in self.modalities}
+        for modality, folders in of_modality.items():
+            if len(folders) > 1:
                 raise LayoutError(
                     f"one image of modality {modality!r} for case {case_id!r}",
-                    found=" and ".join(one.folder.name for one in twins),
+                    found=" and ".join(one.name for one in folders),
                     where=folder,
                     next_step=f"tell the one that is meant by a pattern: modalities in {FILE}",
                 )
+            if not folders and (self._options.modalities or not any(of_modality.values())):
+                raise no_image(case_id, modality, named="a folder of its series", folder=folder)
         return Case(
             id=case_id,
-            images={modality: one.folder for modality in self.modalities for one in series if one.modality == modality},
+            images={modality: folders[0] for modality, folders in of_modality.items() if folders},
             label=find_image(folder / "mask"),
             group=parts[0],
         )

@@ -105,7 +105,7 @@ class NnunetRaw:
             label=self._find(self.folder / f"labels{part}" / case_id),
             group=facts.get("group") or self._options.patient_of(case_id, folder=self.folder),
             site=facts.get("site", ""),
-            split=split_named(facts.get("split", ""), where=self.folder / FACTS_FILE) or split,
+            split=split_named(facts["split"], where=self.folder / FACTS_FILE) if "split" in facts else split,
             parts={modality: str(number) for number, modality in enumerate(self.modalities)} if is_shared else {},
             category=facts.get("category") or None,
         )

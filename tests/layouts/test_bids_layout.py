@@ -1,0 +1,132 @@
+"""What is special to BIDS; the rest is in tests/test_all_layouts.py."""
+
+from pathlib import Path
+
+import pytest
+
+from lesionlab.core.errors import LayoutError
+from lesionlab.layouts import Bids
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def test_modalities_are_known_by_suffix_and_contrast(tmp_path: Path):
+    touch(
+        tmp_path,
+        "sub-1/anat/sub-1_T1w.nii.gz",
+        "sub-1/anat/sub-1_ce-gadolinium_T1w.nii.gz",
+        "sub-1/anat/sub-1_acq-3d_FLAIR.nii",
+        "sub-1/dwi/sub-1_dwi.nii.gz",
+        "sub-1/dwi/sub-1_adc.nii.gz",
+        "sub-1/func/sub-1_task-rest_bold.nii.gz",
+        "sub-1/anat/sub-1_T2star.nii.gz",
+    )
+    dataset = Bids(tmp_path)
+    (case,) = dataset.cases()
+    assert dataset.modalities == ("flair", "t1", "t1ce", "dwi", "adc", "t2star")
+    assert case.images["t1"].name == "sub-1_T1w.nii.gz"
+    assert (case.id, case.group, case.label) == ("sub-1", "sub-1", None)
+
+
+def test_sessions_are_cases_of_one_patient(tmp_path: Path):
+    touch(tmp_path, "sub-1/ses-a/anat/sub-1_ses-a_T1w.nii", "sub-1/ses-b/anat/sub-1_ses-b_T1w.nii")
+    assert [(case.id, case.group) for case in Bids(tmp_path).cases()] == [
+        ("sub-1_ses-a", "sub-1"),
+        ("sub-1_ses-b", "sub-1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        "derivatives/sub-1/sub-1_msk.nii.gz",
+        "derivatives/manual/sub-1/anat/sub-1_space-orig_label-lesion_mask.nii.gz",
+        "derivatives/manual/sub-1/anat/sub-1_label-L_desc-T1lesion_mask.nii.gz",
+        "derivatives/manual/sub-1/anat/sub-1_dseg.nii",
+        "sub-1/anat/sub-1_lesion_roi.nii.gz",
+    ],
+)
+def test_places_of_masks(tmp_path: Path, mask: str):
+    touch(tmp_path, "sub-1/anat/sub-1_T1w.nii.gz", "derivatives/t/sub-1/anat/sub-1_desc-brain_mask.nii.gz", mask)
+    (case,) = Bids(tmp_path).cases()
+    assert case.label == tmp_path / mask
+
+
+def test_a_lesion_goes_before_other_masks(tmp_path: Path):
+    masks = ("derivatives/a/sub-1/anat/sub-1_label-WM_mask.nii", "derivatives/a/sub-1/anat/sub-1_label-lesion_mask.nii")
+    touch(tmp_path, "sub-1/anat/sub-1_T1w.nii.gz", *masks)
+    (case,) = Bids(tmp_path).cases()
+    assert case.label == tmp_path / masks[1]
+
+
+def test_two_masks_are_refused_until_one_is_chosen(tmp_path: Path):
+    masks = [f"derivatives/{rater}/sub-1/anat/sub-1_label-lesion_mask.nii" for rater in ("anna", "ben")]
+    touch(tmp_path, "sub-1/anat/sub-1_T1w.nii.gz", *masks)
+    with pytest.raises(LayoutError, match="mask in lesionlab"):
+        list(Bids(tmp_path).cases())
+    (tmp_path / "lesionlab.toml").write_text('mask = "*/ben/*_mask"')
+    (case,) = Bids(tmp_path).cases()
+    assert case.label == tmp_path / masks[1]
+
+
+def test_patterns_choose_modalities_and_make_them_obligatory(tmp_path: Path):
+    touch(
+        tmp_path,
+        "sub-1/anat/sub-1_run-1_T1w.nii.gz",
+        "sub-1/anat/sub-1_run-2_T1w.nii.gz",
+        "sub-1/anat/sub-1_T2w.nii.gz",
+        "sub-2/anat/sub-2_run-1_T1w.nii.gz",
+        "sub-2/anat/sub-2_T2w.nii.gz",
+    )
+    with pytest.raises(LayoutError, match="one image of modality 't1' for case 'sub-1'"):
+        list(Bids(tmp_path).cases())
+    (tmp_path / "lesionlab.toml").write_text('[modalities]\nt1 = "*_run-1_T1w"')
+    dataset = Bids(tmp_path)
+    assert dataset.modalities == ("t1",)
+    assert [case.images["t1"].name for case in dataset.cases()] == [
+        "sub-1_run-1_T1w.nii.gz",
+        "sub-2_run-1_T1w.nii.gz",
+    ]
+    (tmp_path / "sub-2/anat/sub-2_run-1_T1w.nii.gz").unlink()
+    with pytest.raises(LayoutError, match="modality 't1' for case 'sub-2'"):
+        list(dataset.cases())
+
+
+def test_participants_have_site_split_and_category(tmp_path: Path):
+    touch(tmp_path, "sub-1/anat/sub-1_T1w.nii", "sub-2/anat/sub-2_T1w.nii")
+    table = "participant_id\tage\tsite\tsplit\tgroup\nsub-1\t60\tUlm\ttest\tpatient\nsub-2\tn/a\tn/a\tn/a\tn/a\n"
+    (tmp_path / "participants.tsv").write_text(table)
+    first, second = Bids(tmp_path).cases()
+    assert (first.site, first.split, first.category) == ("Ulm", "test", "patient")
+    assert (second.site, second.split, second.category) == ("", None, None)
+
+
+def test_raw_data_beside_derivatives(tmp_path: Path):
+    touch(tmp_path, "rawdata/sub-1/anat/sub-1_FLAIR.nii", "derivatives/sub-1/anat/sub-1_mask.nii")
+    (case,) = Bids(tmp_path).cases()
+    assert case.label is not None
+
+
+def test_a_mask_without_any_image_is_refused(tmp_path: Path):
+    touch(tmp_path, "sub-1/anat/sub-1_FLAIR.nii", "sub-2/anat/sub-2_mask.nii")
+    with pytest.raises(LayoutError, match="'sub-2'"):
+        list(Bids(tmp_path).cases())
+
+
+def test_one_bids_layout_reads_isles(real_data: Path, tmp_path: Path):
+    scans = real_data / "brain" / "stroke_isles22_case9"
+    stem = "sub-strokecase0009_ses-0001"
+    for name, place in (("dwi", "dwi"), ("adc", "dwi"), ("flair", "anat")):
+        file = tmp_path / "sub-strokecase0009" / "ses-0001" / place / f"{stem}_{name}.nii.gz"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.symlink_to(scans / f"{name}.nii.gz")
+    mask = tmp_path / "derivatives" / "sub-strokecase0009" / "ses-0001" / f"{stem}_msk.nii.gz"
+    mask.parent.mkdir(parents=True)
+    mask.symlink_to(scans / "mask.nii.gz")
+    (case,) = Bids(tmp_path).cases()
+    assert set(case.images) == {"dwi", "adc", "flair"}
+    assert case.label == mask
