@@ -24,18 +24,19 @@ from lesionlab.core.recipe import recipe_names
 WORDS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "demo": (("out",), {"--patients", "--seed"}),
     "check": (("data",), {"--json"}),
+    "split": (("data", "out"), {"--kind", "--folds", "--share", "--sealed-share", "--seed"}),
     "list": (("kind",), set()),
     "train": (
         ("recipe", "data", "out"),
-        {"--change", "--start-from", "--store", "--workers", "--stop-after"}
+        {"--change", "--start-from", "--store", "--workers", "--stop-after", "--split-file", "--fold"}
         | {"--max-time", "--extend", "--no-extend", "--fraction"},
     ),
     "tune": (("checkpoint", "data"), {"--score"}),
     "predict": (
         ("checkpoint", "data", "out"),
-        {"--split", "--save-probabilities", "--no-save-probabilities", "--overlap", "--flips"},
+        {"--split", "--save-probabilities", "--no-save-probabilities", "--overlap", "--flips", "--split-file"},
     ),
-    "evaluate": (("predictions", "data", "out"), {"--protocol", "--split", "--title"}),
+    "evaluate": (("predictions", "data", "out"), {"--protocol", "--split", "--title", "--split-file"}),
     "compare": (("reports_and_out",), {"--metric", "--margin", "--by", "--columns", "--title"}),
     "import-weights": (("file", "out"), {"--as", "--recipe", "--layout"}),
 }

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from lesionlab.workflows.check import check
     from lesionlab.workflows.evaluate import evaluate, score
     from lesionlab.workflows.predict import predict
+    from lesionlab.workflows.splits import split
     from lesionlab.workflows.train import train
     from lesionlab.workflows.tune import tune
 
-__all__ = ["build_network", "check", "evaluate", "import_weights", "predict", "score", "train", "tune"]
+__all__ = ["build_network", "check", "evaluate", "import_weights", "predict", "score", "split", "train", "tune"]
 
 _HOMES = {
     "build_network": "lesionlab.workflows.build_network",
@@ -24,6 +25,7 @@ _HOMES = {
     "import_weights": "lesionlab.engine.published_weights",
     "predict": "lesionlab.workflows.predict",
     "score": "lesionlab.workflows.evaluate",
+    "split": "lesionlab.workflows.splits",
     "train": "lesionlab.workflows.train",
     "tune": "lesionlab.workflows.tune",
 }

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from tyro.conf import arg
+from tyro.conf import Positional, arg
 
 from lesionlab.cli.made_files import name_files
 from lesionlab.cli.verbs import Data
@@ -38,6 +38,44 @@ def check(
         write_findings(json, findings, data=data)
         name_files([json])
     return _exit_code(findings)
+
+
+def split(
+    data: Data,
+    out: Annotated[Positional[Path], arg(metavar="OUT.csv")],
+    /,
+    *,
+    kind: Literal["official", "holdout", "kfold", "site", "nnunet"] = "kfold",
+    folds: int = 5,
+    share: float = 0.2,
+    sealed_share: float = 0.0,
+    seed: int = 0,
+) -> int:
+    """Write a table of which case is for training, validation or test; all cases of a patient stay together.
+
+    Args:
+        data: Layout and folder of the dataset.
+        out: The table, for people to read and edit; train, predict and evaluate take it as --split-file.
+        kind: official: as the dataset's authors divided it; holdout: a share of the patients for test; kfold: folds
+            with alike sites and lesion loads; site: one fold per site; nnunet: the folds that nnU-Net draws.
+        folds: How many, for kfold and nnunet.
+        share: Of the patients, for holdout.
+        sealed_share: Of the patients, set aside as a test set that train and tune refuse and whose evaluations count.
+        seed: Of all that is drawn; nnU-Net's folds have their own.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from lesionlab.workflows.splits import split as run
+
+    divided = run(data, out, kind=kind, folds=folds, share=share, sealed_share=sealed_share, seed=seed)
+    table = Table("part", "fold", "cases", "patients", "sites", "median lesion load")
+    for line in divided.summary():
+        fold = "" if line.fold is None else str(line.fold)
+        numbers = (str(count) for count in (line.cases, line.patients, line.sites))
+        table.add_row(line.part, fold, *numbers, f"{line.median_load_ml:.1f} ml")
+    Console().print(table)
+    return name_files([divided.file])
 
 
 def _exit_code(findings: Sequence["Finding"]) -> int:

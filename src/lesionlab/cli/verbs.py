@@ -40,6 +40,8 @@ def train(
     max_time: str | None = None,
     extend: bool = False,
     fraction: float = 1.0,
+    split_file: Path | None = None,
+    fold: int | None = None,
 ) -> int:
     """Train a network, or go on where an earlier, interrupted training ended.
 
@@ -56,6 +58,8 @@ def train(
         max_time: Stop after this time, such as 45m, 12h or 1h30m; the same command goes on.
         extend: Let more steps or epochs be asked for than the training began with.
         fraction: Share of the training patients to learn from, such as 0.1; of every category alike.
+        split_file: Which case is for training, validation or test, as lesionlab split writes it.
+        fold: The fold of the split file that validates.
     """
     from lesionlab.workflows.train import train as run
 
@@ -71,6 +75,8 @@ def train(
         max_time_s=None if max_time is None else read_seconds(max_time),
         extend=extend,
         fraction=fraction,
+        split_file=split_file,
+        fold=fold,
     )
     state = "finished" if trained.is_finished else "stopped, to be gone on with"
     print(f"{state} at step {trained.steps}; best validation {trained.chosen_by} {max(0.0, trained.best_score):.3f}")
@@ -105,6 +111,7 @@ def predict(
     save_probabilities: bool = False,
     overlap: float | None = None,
     flips: bool | None = None,
+    split_file: Path | None = None,
 ) -> int:
     """Write a mask for every case, on the scan's own grid.
 
@@ -116,11 +123,19 @@ def predict(
         save_probabilities: Also write probability maps.
         overlap: Of sliding windows, 0 to below 1; as the plan says when left out.
         flips: Average over mirrored views, slower and steadier; as the plan says when left out.
+        split_file: Which case is in which part, as lesionlab split writes it.
     """
     from lesionlab.workflows.predict import predict as run
 
     predicted = run(
-        checkpoint, data, out, split=split, save_probabilities=save_probabilities, overlap=overlap, flips=flips
+        checkpoint,
+        data,
+        out,
+        split=split,
+        save_probabilities=save_probabilities,
+        overlap=overlap,
+        flips=flips,
+        split_file=split_file,
     )
     name_files(predicted.files)
     for case, reason in predicted.failures.items():
@@ -137,6 +152,7 @@ def evaluate(
     protocol: str = "wmh2017",
     split: Split | None = None,
     title: str = "Evaluation",
+    split_file: Path | None = None,
 ) -> int:
     """Score predicted masks against references and write tables and one page.
 
@@ -147,10 +163,13 @@ def evaluate(
         protocol: Whose rules, several separated by commas (lesionlab list protocols).
         split: Only the cases of this part.
         title: Heading of the page.
+        split_file: Which case is in which part, as lesionlab split writes it.
     """
     from lesionlab.workflows.evaluate import evaluate as run
 
-    evaluation = run(predictions, data, out, protocols=protocol.split(","), split=split, title=title)
+    evaluation = run(
+        predictions, data, out, protocols=protocol.split(","), split=split, title=title, split_file=split_file
+    )
     for one in evaluation.measures:
         print(f"{one.name:<18} {one.of or 'all':<12} {one.value:.3f} ({one.low:.3f} to {one.high:.3f}, {one.method})")
     for line in evaluation.report.summary():

@@ -8,6 +8,7 @@ LesionlabError
 ├── ImageError            a file that is no sound image
 ├── GridError             images that should share a grid and do not
 ├── LabelError            label values that nobody declared
+├── SplitError            a division of cases that would spoil a score, or a sealed case used too early
 ├── CheckpointError       a checkpoint that is damaged, or made for other inputs
 └── StorageError          a file that could not be written whole
 
@@ -67,6 +68,10 @@ class GridError(LesionlabError):
 
 class LabelError(LesionlabError):
     """Label values outside those that the layout declares."""
+
+
+class SplitError(LesionlabError):
+    """A division of cases that cannot be used, or a sealed case where only training may look."""
 
 
 class CheckpointError(LesionlabError):

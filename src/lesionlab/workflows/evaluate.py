@@ -21,12 +21,13 @@ from lesionlab.core.report import Report, Row, Rules
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.case_files import read_mask
 from lesionlab.engine.images import read_label
-from lesionlab.layouts.opening import open_layout
 from lesionlab.metrics.class_measures import Measure
 from lesionlab.pages.report_page import render_report
 from lesionlab.workflows.case_pictures import draw_cases
 from lesionlab.workflows.category_files import TABLE_FILE
+from lesionlab.workflows.division import open_divided
 from lesionlab.workflows.evaluate_categories import evaluate_categories
+from lesionlab.workflows.sealed import count_evaluation
 
 PAGE_FILE = "report.html"
 SOFTWARE = ("lesionlab", "numpy", "scipy", "connected-components-3d", "nibabel")
@@ -111,6 +112,7 @@ def evaluate(
     split: Split | None = None,
     title: str = "Evaluation",
     notice: str = "",
+    split_file: Path | None = None,
 ) -> Evaluation:
     """Score ``<case>_mask.nii.gz`` of every case of a dataset; write tables, summary and page.
 
@@ -125,15 +127,16 @@ def evaluate(
         split: Only the cases of this part; None takes all.
         title: Heading of the page.
         notice: A sentence that nobody may overlook, shown above everything; empty for none.
+        split_file: A table that says which case is in which part; without it the dataset's own parts count.
 
     Raises:
         LesionlabError: As `evaluate_cases`, or the folder does not follow its layout.
     """
-    _, layout = open_layout(data)
+    _, layout = open_divided(data, split_file)
     cases = tuple(case for case in layout.cases() if split is None or case.split == split)
     table = predictions / TABLE_FILE if predictions.is_dir() else predictions
     if table.is_file():
-        provenance = _provenance()
+        provenance = _provenance(predictions, cases, out=out)
         report, measures, files = evaluate_categories(
             table, cases, out, provenance=provenance, title=title, notice=notice
         )
@@ -179,7 +182,7 @@ def evaluate_cases(
         Rules(name=name, title=rules.title, citation=rules.citation, is_legacy=rules.is_legacy)
         for name, rules in built.items()
     )
-    report = Report(rows=tuple(rows), rules=rules, provenance=_provenance())
+    report = Report(rows=tuple(rows), rules=rules, provenance=_provenance(predictions, cases, out=out))
     pictures = draw_cases(report, cases, masks=masks, labels=labels)
     tables = report.write(out)
     write_text_atomically(out / PAGE_FILE, render_report(report, title=title, notice=notice, pictures=pictures))
@@ -253,5 +256,7 @@ def _row(case: Case, protocol: str, score: Score) -> Row:
     )
 
 
-def _provenance() -> dict[str, str]:
-    return {name: version(name) for name in SOFTWARE} | {"Python": platform.python_version()}
+def _provenance(predictions: Path, cases: Sequence[Case], *, out: Path) -> dict[str, str]:
+    """Return the software, and how often sealed cases were evaluated; this evaluation is counted."""
+    software = {name: version(name) for name in SOFTWARE} | {"Python": platform.python_version()}
+    return software | count_evaluation(predictions, cases, out=out)

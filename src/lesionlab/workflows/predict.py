@@ -20,8 +20,9 @@ from lesionlab.engine.images import write_image
 from lesionlab.engine.pictures import PICTURE_ENDINGS, picture_of_mask
 from lesionlab.engine.postprocess import to_label_map, to_masks
 from lesionlab.engine.predictor import Predictor
-from lesionlab.layouts.opening import open_layout
+from lesionlab.workflows.division import open_divided
 from lesionlab.workflows.predict_categories import predict_categories
+from lesionlab.workflows.sealed import note_sealed
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ def predict(
     save_probabilities: bool = False,
     overlap: float | None = None,
     flips: bool | None = None,
+    split_file: Path | None = None,
 ) -> Predicted:
     """Write ``<case>_mask.nii.gz`` for every case, on the grid of its first modality; of pictures also a PNG.
 
@@ -73,13 +75,15 @@ def predict(
         save_probabilities: Also write ``<case>_probability_<region>.nii.gz``.
         overlap: Of sliding windows; the plan's when None.
         flips: Whether to average over mirrored views; the plan's when None.
+        split_file: A table that says which case is in which part; without it the dataset's own parts count.
 
     Raises:
         LesionlabError: The checkpoint or the folder cannot be used at all.
     """
     opened = open_checkpoint(checkpoint)
     inference = _change(opened.plan.recipe.inference, {"overlap": overlap, "flips": flips})
-    cases = select_cases(data, opened, split=split)
+    cases = select_cases(data, opened, split=split, split_file=split_file)
+    note_sealed(opened, out)
     if opened.plan.categories:
         _check_no_windows(overlap)
         tables, reasons = predict_categories(opened, cases, out, flips=inference.flips)
@@ -104,14 +108,16 @@ def predict(
     return Predicted(files=tuple(written), failures=failures)
 
 
-def select_cases(data: str, checkpoint: Checkpoint, *, split: Split | None) -> Sequence[Case]:
+def select_cases(
+    data: str, checkpoint: Checkpoint, *, split: Split | None, split_file: Path | None = None
+) -> Sequence[Case]:
     """Return the cases of LAYOUT:FOLDER, of one split if asked for.
 
     Raises:
         LayoutError: There is none.
         CheckpointError: The checkpoint needs modalities that the layout does not have.
     """
-    _, layout = open_layout(data)
+    _, layout = open_divided(data, split_file)
     checkpoint.check_modalities(layout.modalities, where=data)
     cases = [case for case in layout.cases() if split is None or case.split == split]
     if not cases:

@@ -20,7 +20,8 @@ from lesionlab.engine.start_weights import started_from
 from lesionlab.engine.stopping import Stop
 from lesionlab.engine.store import store_cases
 from lesionlab.engine.training_state import Progress
-from lesionlab.layouts.opening import open_layout
+from lesionlab.workflows.division import open_divided
+from lesionlab.workflows.sealed import keep_sealed
 from lesionlab.workflows.training_data import choose_cases
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,8 @@ def train(
     max_time_s: float | None = None,
     extend: bool = False,
     fraction: float = 1.0,
+    split_file: Path | None = None,
+    fold: int | None = None,
 ) -> Trained:
     """Train a network, or go on exactly where an earlier call ended.
 
@@ -78,13 +81,17 @@ def train(
             rate then follows the longer schedule from where the training is.
         fraction: Share of the training patients to learn from, of every category alike; the list of a smaller share is
             part of that of a larger one.
+        split_file: A table that says which case is for training, validation or test; see `lesionlab.core.split`.
+        fold: The fold of the split file that validates; without it the cases keep the parts of the file.
 
     Raises:
         LesionlabError: Recipe, data or an earlier training in `out` cannot be used; the message says which.
     """
     stop = Stop(max_time_s=math.inf if max_time_s is None else max_time_s)
-    layout_name, layout = open_layout(data)
+    layout_name, layout = open_divided(data, split_file, fold=fold)
     chosen = choose_cases(read_recipe(recipe, changes=changes), layout, where=data, fraction=fraction)
+    ids = (case.id for case in (*chosen.training, *chosen.validation))
+    sealed = keep_sealed(ids, out=out, start_from=start_from, split_file=split_file)
     fabric = make_training_fabric(chosen.recipe.training.precision)
     with fabric.rank_zero_first():
         stored = store_cases(
@@ -96,6 +103,7 @@ def train(
         )
     parts = {"training": stored[: len(chosen.training)], "validation": stored[len(chosen.training) :]}
     plan = chosen.plan(layout=layout_name, **parts, started_from=started_from(start_from))
+    plan = plan.model_copy(update={"sealed": sealed})
     with fabric.rank_zero_first():
         is_longer = _begin_folder(plan, out, extend=extend)
     loop = Loop(plan, fabric=fabric, **parts, folder=out)

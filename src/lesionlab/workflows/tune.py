@@ -18,6 +18,7 @@ from lesionlab.core.errors import LayoutError, OptionError
 from lesionlab.core.metric import MaskPair, Metric, metric
 from lesionlab.core.postprocessing import Postprocessing
 from lesionlab.core.progress import track
+from lesionlab.core.split import refuse_sealed
 from lesionlab.core.storage import write_bytes_atomically, write_text_atomically
 from lesionlab.engine.checkpoint import Checkpoint, open_checkpoint, save_postprocessing
 from lesionlab.engine.postprocess import to_masks
@@ -74,6 +75,7 @@ def tune(
     Raises:
         OptionError: The metric is no fraction.
         LayoutError: The data hold none of the plan's validation cases.
+        SplitError: A validation case belongs to a sealed test set.
         LesionlabError: Checkpoint or data cannot be used.
     """
     opened = open_checkpoint(checkpoint)
@@ -117,6 +119,7 @@ def _validation_cases(checkpoint: Checkpoint, data: str) -> list[Case]:
     _, layout = open_layout(data)
     checkpoint.check_modalities(layout.modalities, where=data)
     wanted = set(checkpoint.plan.validation_cases)
+    refuse_sealed(wanted, checkpoint.plan.sealed, where=checkpoint.folder)
     is_known = attrgetter("category" if checkpoint.plan.categories else "label")
     cases = [case for case in layout.cases() if case.id in wanted and is_known(case) is not None]
     if not cases:

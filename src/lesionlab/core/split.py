@@ -1,0 +1,229 @@
+"""Which case is for training, validation or test: a table that people can read and edit."""
+
+import csv
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeAlias, cast, get_args
+
+from lesionlab.core.case import Case
+from lesionlab.core.errors import SplitError
+from lesionlab.core.registry import nearest_name
+from lesionlab.core.storage import write_text_atomically
+
+Part: TypeAlias = Literal["training", "validation", "test", "sealed"]
+
+COLUMNS = ("id", "group", "site", "fold", "part")
+NAMED = 8
+"""How many cases a message names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitRow:
+    """Where one case belongs.
+
+    Attributes:
+        id: Of the case.
+        group: Its patient; all cases of a patient are in one part and one fold.
+        site: Where it was acquired, for the reader; empty where nobody knows.
+        fold: The fold in which it validates, counted from 0; None for a case that is in no fold.
+        part: "sealed" is a test set that training and tuning refuse and whose evaluations are counted.
+    """
+
+    id: str
+    group: str
+    site: str
+    fold: int | None
+    part: Part
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitTable:
+    """A division of a dataset's cases.
+
+    Attributes:
+        rows: One per case.
+    """
+
+    rows: tuple[SplitRow, ...]
+
+    @property
+    def folds(self) -> tuple[int, ...]:
+        """The folds there are, in order."""
+        return tuple(sorted({row.fold for row in self.rows if row.fold is not None}))
+
+    @property
+    def sealed(self) -> tuple[str, ...]:
+        """SHA-256 of the ids of the sealed cases, in order."""
+        return tuple(sorted(hash_case(row.id) for row in self.rows if row.part == "sealed"))
+
+    def check_patients(self, *, where: str | Path) -> None:
+        """Refuse a patient in two parts or in two folds.
+
+        Raises:
+            SplitError: One is.
+        """
+        for what, of in _DIVISIONS.items():
+            places: dict[str, dict[str, str]] = {}
+            for row in self.rows:
+                places.setdefault(row.group, {}).setdefault(of(row), row.id)
+            shared = {group: ids for group, ids in places.items() if len(ids) > 1}
+            if shared:
+                group, ids = next(iter(shared.items()))
+                raise SplitError(
+                    f"every patient in one {what}",
+                    found=f"patient {group} in {' and '.join(ids)} (cases {', '.join(ids.values())})",
+                    where=where,
+                    next_step=f"give all cases of a patient one {what}",
+                )
+
+    def write(self, path: Path) -> None:
+        """Write the table as CSV with the columns id, group, site, fold and part.
+
+        Raises:
+            StorageError: The file could not be written whole.
+        """
+        stream = io.StringIO(newline="")
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in self.rows:
+            writer.writerow([row.id, row.group, row.site, "" if row.fold is None else row.fold, row.part])
+        write_text_atomically(path, stream.getvalue())
+
+
+_DIVISIONS: dict[str, Callable[[SplitRow], str]] = {
+    "part": lambda row: row.part,
+    "fold": lambda row: "no fold" if row.fold is None else f"fold {row.fold}",
+}
+
+
+def read_split(path: Path) -> SplitTable:
+    """Read a table of cases; the columns site and fold may be absent, further columns are for people.
+
+    Raises:
+        SplitError: The file is no such table, a case is in it twice, or a patient in two parts or folds.
+    """
+    header, lines = _read_table(path)
+    missing = [name for name in ("id", "part") if name not in header]
+    if missing or not lines:
+        found = f"no column {missing[0]!r}" if missing else "no case"
+        raise _error("a table with the columns id, group, site, fold and part", found=found, where=path)
+    rows = tuple(_row(cells, where=f"{path}, line {number}") for number, cells in lines.items())
+    repeated = _repeated(row.id for row in rows)
+    if repeated:
+        raise _error("every case once", found=f"{repeated} twice", where=path)
+    table = SplitTable(rows=rows)
+    table.check_patients(where=path)
+    return table
+
+
+def divide(cases: Sequence[Case], table: SplitTable, *, where: str | Path, fold: int | None = None) -> tuple[Case, ...]:
+    """Return the cases of the table, each with the patient and the part that the table gives it.
+
+    Sealed cases become test cases. Cases that are not in the table are left out.
+
+    Args:
+        cases: Of a dataset.
+        table: Its division.
+        where: The file of the table, for messages.
+        fold: The cases of this fold are for validation, those of the others for training; None leaves every case in
+            its part.
+
+    Raises:
+        SplitError: The table names a case that there is not, or has no such fold, or the dataset knows that a patient
+            is in two parts.
+    """
+    by_id = {case.id: case for case in cases}
+    absent = [row.id for row in table.rows if row.id not in by_id]
+    if absent:
+        found = f"{len(absent)} others: {', '.join(absent[:NAMED])}"
+        raise _error("cases of this dataset", found=found, where=where, next_step="correct or delete these lines")
+    if fold is not None and fold not in table.folds:
+        found = f"the folds {', '.join(map(str, table.folds))}" if table.folds else "none"
+        raise _error(f"a fold {fold}", found=found, where=where, next_step="choose another --fold")
+    known = tuple(replace(row, group=by_id[row.id].group) for row in table.rows)
+    SplitTable(rows=known).check_patients(where=where)
+    return tuple(_divided(by_id[row.id], row, fold=fold) for row in table.rows)
+
+
+def hash_case(case_id: str) -> str:
+    """Return the SHA-256 of a case's id, as plans keep it of sealed cases."""
+    return hashlib.sha256(case_id.encode()).hexdigest()
+
+
+def refuse_sealed(case_ids: Iterable[str], sealed: Iterable[str], *, where: str | Path) -> None:
+    """Refuse cases of a sealed test set.
+
+    Args:
+        case_ids: What somebody wants to learn or choose from.
+        sealed: As in a plan.
+        where: Where the seal is kept.
+
+    Raises:
+        SplitError: One of the cases is sealed.
+    """
+    hashes = set(sealed)
+    opened = [case_id for case_id in case_ids if hash_case(case_id) in hashes]
+    if opened:
+        raise _error(
+            "cases that are not sealed",
+            found=f"{len(opened)} of the sealed test set: {', '.join(opened[:NAMED])}",
+            where=where,
+            next_step="leave them out: they are for evaluation alone; train with the split file that sealed them",
+        )
+
+
+def _divided(case: Case, row: SplitRow, *, fold: int | None) -> Case:
+    if row.part == "sealed":
+        return replace(case, group=row.group, split="test")
+    if fold is None or row.fold is None:
+        return replace(case, group=row.group, split=row.part)
+    return replace(case, group=row.group, split="validation" if row.fold == fold else "training")
+
+
+def _read_table(path: Path) -> tuple[tuple[str, ...], dict[int, dict[str, str | None]]]:
+    """Return the header, and the cells of every line by its number."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            return tuple(reader.fieldnames or ()), dict(_numbered(reader))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise _error("a split file", found=str(error), where=path, next_step="make one: lesionlab split") from error
+
+
+def _numbered(reader: "csv.DictReader[str]") -> Iterator[tuple[int, dict[str, str | None]]]:
+    for cells in reader:
+        yield reader.line_num, dict(cells)
+
+
+def _row(cells: dict[str, str | None], *, where: str) -> SplitRow:
+    words = {name: (cells.get(name) or "").strip() for name in COLUMNS}
+    if not words["id"]:
+        raise _error("the id of a case", found="an empty cell", where=where)
+    if words["part"] not in get_args(Part):
+        advice = nearest_name(words["part"], list(get_args(Part)))
+        raise _error("a part", found=repr(words["part"]), where=where, next_step=advice)
+    if words["fold"] and not (words["fold"].isascii() and words["fold"].isdigit()):
+        raise _error("a fold counted from 0, or nothing", found=repr(words["fold"]), where=where)
+    return SplitRow(
+        id=words["id"],
+        group=words["group"] or words["id"],
+        site=words["site"],
+        fold=int(words["fold"]) if words["fold"] else None,
+        part=cast("Part", words["part"]),
+    )
+
+
+def _repeated(names: Iterable[str]) -> str:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return ""
+
+
+def _error(wanted: str, *, found: str, where: str | Path, next_step: str = "correct the file") -> SplitError:
+    return SplitError(wanted, found=found, where=where, next_step=next_step)
