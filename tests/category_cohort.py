@@ -20,7 +20,7 @@ task = "classify"
 modalities = ["t1"]
 [network]
 name = "saca_swin_classifier"
-options = { width = 6, heads = [1, 2, 2, 4], window = 3, symmetry_heads = 4, dropout = 0.0 }
+options = { width = 3, heads = [1, 1, 2, 2], window = 3, symmetry_heads = 4 }
 [loss]
 name = "class_cross_entropy"
 [sampling]
@@ -29,8 +29,8 @@ size = [40, 32, 32]
 name = "flips_and_intensity"
 options = { flip = 0.0 }
 [training]
-steps = 4
-batch = 4
+steps = 2
+batch = 2
 learning_rate = 2e-3
 precision = "float32"
 [validation]
@@ -104,5 +104,5 @@ def category_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def classifier(
     tmp_path_factory: pytest.TempPathFactory, categories: str, classifier_recipe: str, category_store: Path
 ) -> Trained:
-    """One finished training of four steps; copy its folder before changing anything in it."""
+    """One finished training of two steps; copy its folder before changing anything in it."""
     return train(classifier_recipe, categories, tmp_path_factory.mktemp("training"), store=category_store)

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from scipy import stats
 
 from lesionlab.metrics import classes as of_classes
-from lesionlab.metrics.roc import LEVEL, area_under_curve, delong_area
+from lesionlab.metrics.roc import LEVEL, area_under_curve, delong_area, resampled_areas
 
 RESAMPLES = 2_000
 SEED = 20_240_708
@@ -107,11 +107,13 @@ def _area(judged: Judged, number: int) -> Measure:
 
 
 def _mean_area(judged: Judged, weights: Float[np.ndarray, "draw case"]) -> Measure:
-    """Return the mean over classes, each against the rest; the interval resamples it whole."""
-    draws = [np.repeat(np.arange(len(row)), row.astype(int)) for row in weights[:: RESAMPLES // 200]]
-    values = np.array([mean_area(judged.probabilities[draw], judged.reference[draw]) for draw in draws])
+    """Return the mean over classes, each against the rest."""
+    areas = [
+        resampled_areas(judged.probabilities[:, number], judged.reference == number, weights=weights)
+        for number in np.unique(judged.reference)
+    ]
     value = mean_area(judged.probabilities, judged.reference)
-    return _from_draws("auc", "", values=values, value=value, n=len(judged.reference))
+    return _from_draws("auc", "", values=np.mean(areas, axis=0), value=value, n=len(judged.reference))
 
 
 def mean_area(probabilities: Float[np.ndarray, "case class"], reference: Int[np.ndarray, "case"]) -> float:

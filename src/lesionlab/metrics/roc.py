@@ -54,6 +54,18 @@ def area_under_curve(scores: Float[np.ndarray, "case"], has_class: Bool[np.ndarr
     return float(inside.mean()) if inside.size and outside.size else math.nan
 
 
+def resampled_areas(
+    scores: Float[np.ndarray, "case"], has_class: Bool[np.ndarray, "case"], *, weights: Float[np.ndarray, "draw case"]
+) -> Float[np.ndarray, "draw"]:
+    """Return the area under the curve where each case counts as often as each draw says; NaN as `area_under_curve`."""
+    inside, outside = scores[has_class][:, None], scores[~has_class][None]
+    in_order = (inside > outside) + 0.5 * (inside == outside)
+    with_class, without = weights[:, has_class], weights[:, ~has_class]
+    pairs = with_class.sum(axis=1) * without.sum(axis=1)
+    summed = ((with_class @ in_order) * without).sum(axis=1)
+    return np.asarray(np.divide(summed, pairs, out=np.full(len(weights), np.nan), where=pairs > 0))
+
+
 def delong_area(
     scores: Float[np.ndarray, "case"], has_class: Bool[np.ndarray, "case"], *, groups: Sequence[str]
 ) -> Area:
@@ -75,14 +87,15 @@ def delong_area(
     if not inside.size or not outside.size:
         return Area(value=math.nan, standard_error=math.nan, low=math.nan, high=math.nan)
     value = float(inside.mean())
-    patients = np.unique(np.asarray(groups), return_inverse=True)[1]
-    excess_inside = _by_patient(inside - value, patients[has_class], count=patients.max() + 1)
-    excess_outside = _by_patient(outside - value, patients[~has_class], count=patients.max() + 1)
-    counts = (len(np.unique(patients[has_class])), len(np.unique(patients[~has_class])), patients.max() + 1)
+    names, patients = np.unique(np.asarray(groups), return_inverse=True)
+    counts = (len(np.unique(patients[has_class])), len(np.unique(patients[~has_class])), len(names))
     if min(counts) < 2:
         return Area(value=value, standard_error=math.nan, low=math.nan, high=math.nan)
     one, other, both = (count / (count - 1) for count in counts)
-    shares = excess_inside / inside.size, excess_outside / outside.size
+    shares = [
+        np.bincount(patients[kind], weights=placed - value, minlength=len(names)) / placed.size
+        for kind, placed in ((has_class, inside), (~has_class, outside))
+    ]
     variance = one * (shares[0] ** 2).sum() + other * (shares[1] ** 2).sum() + 2 * both * (shares[0] @ shares[1])
     error = math.sqrt(max(0.0, float(variance)))
     reach = float(stats.norm.ppf((1 + LEVEL) / 2)) * error
@@ -113,7 +126,3 @@ def _placements(
     above = ranks[has_class] - stats.rankdata(inside)
     below = ranks[~has_class] - stats.rankdata(outside)
     return above / max(1, outside.size), 1 - below / max(1, inside.size)
-
-
-def _by_patient(values: Float[np.ndarray, "case"], patients: np.ndarray, *, count: int) -> Float[np.ndarray, "patient"]:
-    return np.bincount(patients, weights=values, minlength=count)
