@@ -5,7 +5,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from lesionlab.core.metric import Mask, Spacing
-from lesionlab.pages.overlay import choose_slices, draw_overlay
+from lesionlab.pages.overlay import choose_slices, draw_overlay, draw_planes
 
 SHAPE = (40, 50, 24)
 
@@ -67,3 +67,26 @@ def test_ignored_voxels_have_an_outline_of_their_own() -> None:
     without, with_ignored = drawn(lesion, lesion), drawn(lesion, lesion, ignored=block(28, 20, 10))
     assert (without != with_ignored).any()
     assert columns_of(with_ignored, (0xCC, 0x79, 0xA7)) < 0.5  # large x is the patient's right
+
+
+def test_three_planes_cross_in_the_largest_error() -> None:
+    found = block(25, 30, 4)
+    missed = block(5, 10, 16, size=4)
+    picture = draw_planes(
+        np.random.default_rng(0).random(SHAPE),
+        found,
+        reference=found | missed,
+        ignored=NOTHING,
+        spacing_mm=(1.0, 1.0, 1.0),
+    )
+    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))[:-60].astype(int)
+    amber = np.abs(pixels - (0xFF, 0xB0, 0x00)).max(axis=-1) < 40
+    thirds = np.array_split(amber.any(axis=0), [int(40 / 130 * amber.shape[1]), int(80 / 130 * amber.shape[1])])
+    assert [bool(third.any()) for third in thirds] == [True, True, True]
+
+
+def test_a_single_slice_is_shown_in_its_own_plane() -> None:
+    flat = np.zeros((30, 40, 1), dtype=bool)
+    flat[3:9, 4:12] = True
+    picture = draw_planes(np.ones((30, 40, 1)), flat, reference=~flat, ignored=flat & False, spacing_mm=(1.0, 1.0, 1.0))
+    assert Image.open(io.BytesIO(picture)).size[0] < 500

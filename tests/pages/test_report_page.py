@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from lesionlab.core.lesion_table import LesionRow, Side
 from lesionlab.core.report import Report, Row, Rules
 from lesionlab.pages.report_page import Picture, render_report
 
@@ -69,7 +70,10 @@ def page() -> str:
 def test_is_well_formed_and_needs_no_network(page: str) -> None:
     outline = Outline(page)
     assert outline.open == []
-    assert outline.sources == ["data:image/png;base64," + base64.b64encode(b"\x89PNG").decode()]
+    *charts, picture = outline.sources
+    assert picture == "data:image/png;base64," + base64.b64encode(b"\x89PNG").decode()
+    assert charts
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in charts)
     assert not re.search(r"https?://", page)
 
 
@@ -112,3 +116,38 @@ def test_notice_is_above_everything_and_absent_when_empty(page: str) -> None:
 
 def test_no_remark_says_so() -> None:
     assert "No score is undefined" in render_report(report_of(row("a", 0.5)), title="t")
+
+
+def test_beside_each_legacy_figure_is_the_official_one(page: str) -> None:
+    (table,) = re.findall(r"<h2>Legacy beside official</h2>.*?</table>", page, re.DOTALL)
+    assert "0.900 fraction" in table
+    assert "wmh2017 dsc" in table
+    assert "0.625 fraction" in table
+    assert "+0.275" in table
+    assert "Legacy beside official" not in render_report(
+        Report(rows=(row("a", 0.5),), rules=(OFFICIAL,), provenance={}), title="t"
+    )
+
+
+def lesion(case: str, volume_mm3: float, *, side: Side = "reference") -> LesionRow:
+    return LesionRow(
+        case=case,
+        group=case,
+        site="",
+        region="wmh",
+        side=side,
+        number=1,
+        volume_mm3=volume_mm3,
+        is_touched=volume_mm3 > 100,
+        dice=0.0,
+    )
+
+
+def test_lesions_add_charts_of_volume_and_size() -> None:
+    report = report_of(row("a", 0.5), row("b", 0.6))
+    lesions = [lesion("a", 5.0), lesion("a", 700.0), lesion("b", 20.0, side="predicted")]
+    page = render_report(report, title="t", lesions=lesions)
+    assert "Volume of wmh (Bland and Altman)" in page
+    assert "What size of wmh is found" in page
+    only_predicted = render_report(report, title="t", lesions=lesions[2:])
+    assert "What size of wmh" not in only_predicted

@@ -10,6 +10,7 @@ from lesionlab.core.case import Case
 from lesionlab.core.errors import GridError, LabelError, LayoutError, NameUnknownError, OptionError
 from lesionlab.core.grid import Grid
 from lesionlab.core.labels import LESION, Labels
+from lesionlab.core.lesion_table import read_lesions
 from lesionlab.core.report import Report
 from lesionlab.engine.images import write_image
 from lesionlab.workflows.evaluate import evaluate_cases, score
@@ -55,7 +56,13 @@ def test_writes_tables_summary_and_page(tmp_path: Path, cases: list[Case]) -> No
         out=tmp_path / "out",
         notice="Synthetic patients",
     )
-    assert sorted(path.name for path in done.files) == ["cases.csv", "report.html", "scores.csv", "summary.json"]
+    assert sorted(path.name for path in done.files) == [
+        "cases.csv",
+        "lesions.csv",
+        "report.html",
+        "scores.csv",
+        "summary.json",
+    ]
     assert all(path.is_file() for path in done.files)
     table = {line["case"]: line for line in csv.DictReader((tmp_path / "out" / "cases.csv").read_text().splitlines())}
     assert [table[case]["wmh2017.dsc"] for case in "abcd"] == ["1.0", "0.75", "0.0", ""]
@@ -76,7 +83,38 @@ def test_page_shows_best_median_and_worst_case(tmp_path: Path, cases: list[Case]
 
 def test_one_case_is_drawn_once(tmp_path: Path, cases: list[Case]) -> None:
     done = evaluate_cases(tmp_path / "predictions", cases[:1], WMH, protocols=["wmh2017"], out=tmp_path / "out")
-    assert done.page.read_text().count("<figure>") == 1
+    assert done.page.read_text().count("data:image/png") == 1
+
+
+def test_every_lesion_is_listed(tmp_path: Path, cases: list[Case]) -> None:
+    evaluate_cases(tmp_path / "predictions", cases, WMH, protocols=["wmh2017"], out=tmp_path / "out")
+    lesions = read_lesions(tmp_path / "out" / "lesions.csv")
+    assert [(one.case, one.side, one.is_touched) for one in lesions] == [
+        ("a", "predicted", True),
+        ("a", "reference", True),
+        ("b", "predicted", True),
+        ("b", "reference", True),
+        ("c", "predicted", False),
+        ("c", "reference", False),
+    ]
+    assert lesions[0].volume_mm3 == pytest.approx(32 * 3)
+    assert [one.dice for one in lesions[::2]] == [1, 0.75, 0]
+
+
+def test_a_failure_is_drawn_first_and_never_as_best(tmp_path: Path, cases: list[Case]) -> None:
+    missed = make_case(tmp_path, "e", reference=lesion(4, 4, 2), predicted=lesion(0, 0, 0, value=0))
+    done = evaluate_cases(tmp_path / "predictions", [*cases, missed], WMH, protocols=["wmh2017"], out=tmp_path / "out")
+    page = done.page.read_text()
+    assert (
+        0 < page.index("Failure: the prediction is empty: e") < page.index("Worst case: c") < page.index("Best case: a")
+    )
+    assert "Failure: both" not in page
+
+
+def test_legacy_rules_are_never_shown_alone(tmp_path: Path, cases: list[Case]) -> None:
+    done = evaluate_cases(tmp_path / "predictions", cases, WMH, protocols=["synapse_net_paper"], out=tmp_path / "out")
+    assert [rules.name for rules in done.report.rules] == ["synapse_net_paper", "regions"]
+    assert "Legacy beside official" in done.page.read_text()
 
 
 def test_missing_predictions_are_named_and_nothing_is_written(tmp_path: Path, cases: list[Case]) -> None:

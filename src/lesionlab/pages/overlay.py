@@ -1,7 +1,10 @@
 """A picture of one case: the scan with both outlines."""
 
 import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+import cc3d
 import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
@@ -16,10 +19,37 @@ PREDICTED_COLOUR = "#33bbee"
 IGNORED_COLOUR = "#cc79a7"
 """Amber and sky blue (and mauve) stay apart for every kind of colour blindness, and by line style in grey print."""
 
+STYLES = {REFERENCE_COLOUR: "solid", PREDICTED_COLOUR: "dashed", IGNORED_COLOUR: "dotted"}
+RADIOLOGICAL = "radiological view: the patient's right (R) is on the left"
+PANEL_INCHES = 3.4
 SLICES = 3
 DARKEST_PERCENTILE = 1.0
 BRIGHTEST_PERCENTILE = 99.5
 MARGIN_VOXELS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A plane through a volume in RAS+ order; the axis across runs from high at the left to low at the right.
+
+    Attributes:
+        name: As it is written on the slice.
+        axis: The axis that is cut.
+        across: The axis along the picture's width.
+        up: The axis along its height, low at the bottom.
+        letters: The sides of the patient at the left and the right edge.
+    """
+
+    name: str
+    axis: int
+    across: int
+    up: int
+    letters: str
+
+
+AXIAL = View(name="slice", axis=2, across=0, up=1, letters="RL")
+CORONAL = View(name="coronal", axis=1, across=0, up=2, letters="RL")
+SAGITTAL = View(name="sagittal", axis=0, across=1, up=2, letters="AP")
 
 
 def draw_overlay(
@@ -37,22 +67,71 @@ def draw_overlay(
         ignored: Voxels that no score counts, on the same grid.
         spacing_mm: Along x, y and z.
     """
-    box = _head(image)
-    chosen = choose_slices(predicted | reference)
-    width, height = (max(box.shape[axis] * spacing_mm[axis], 1e-6) for axis in (0, 1))
-    panel_inches = 3.4
+    cuts = [(AXIAL, z) for z in choose_slices(predicted | reference)]
+    masks = {IGNORED_COLOUR: ignored, REFERENCE_COLOUR: reference, PREDICTED_COLOUR: predicted}
+    return _draw_cuts(image, cuts, masks=masks, spacing_mm=spacing_mm, title="axial, " + RADIOLOGICAL)
+
+
+def draw_planes(
+    image: Float[np.ndarray, "x y z"], predicted: Mask, *, reference: Mask, ignored: Mask, spacing_mm: Spacing
+) -> bytes:
+    """Return a PNG of one axial, one coronal and one sagittal slice through the largest error.
+
+    That is the largest component in which the masks differ, else the largest lesion, else the middle of the volume.
+    A volume of one slice is shown in its own plane only.
+
+    Args:
+        image: Any intensities, axes in RAS+ order.
+        predicted: On the same grid.
+        reference: On the same grid.
+        ignored: Voxels that no score counts, on the same grid.
+        spacing_mm: Along x, y and z.
+    """
+    x, y, z = _worst_place((predicted ^ reference) & ~ignored, predicted | reference)
+    cuts = [(AXIAL, z), (CORONAL, y), (SAGITTAL, x)] if image.shape[2] > 1 else [(AXIAL, z)]
+    masks = {IGNORED_COLOUR: ignored, REFERENCE_COLOUR: reference, PREDICTED_COLOUR: predicted}
+    return _draw_cuts(image, cuts, masks=masks, spacing_mm=spacing_mm, title=RADIOLOGICAL)
+
+
+def _worst_place(errors: Mask, lesion: Mask) -> tuple[int, int, int]:
+    """The voxel nearest to the middle of the largest component of the errors, else of the lesion, else the middle."""
+    x, y, z = (size // 2 for size in errors.shape)
+    for mask in (errors, lesion):
+        if mask.any():
+            components = cc3d.connected_components(np.ascontiguousarray(mask).view(np.uint8), connectivity=26)
+            largest = int(np.bincount(components.ravel())[1:].argmax()) + 1
+            voxels = np.argwhere(components == largest)
+            nearest = np.linalg.norm(voxels - voxels.mean(axis=0), axis=1).argmin()
+            x, y, z = voxels[nearest].tolist()
+            break
+    return x, y, z
+
+
+def _draw_cuts(
+    image: Float[np.ndarray, "x y z"],
+    cuts: Sequence[tuple[View, int]],
+    *,
+    masks: Mapping[str, Mask],
+    spacing_mm: Spacing,
+    title: str,
+) -> bytes:
+    """Draw slices side by side, each as wide as it is in mm, with the outline of each mask in its colour."""
+    box, window = _head(image), _window(image)
+    widths = [max(box.shape[view.across] * spacing_mm[view.across], 1e-6) for view, _ in cuts]
+    heights = [max(box.shape[view.up] * spacing_mm[view.up], 1e-6) for view, _ in cuts]
+    inches = PANEL_INCHES / max(widths)
     figure = Figure(
-        figsize=(panel_inches * len(chosen), min(panel_inches * height / width, 2 * panel_inches) + 0.45),
+        figsize=(sum(widths) * inches, min(max(heights) * inches, 2 * PANEL_INCHES) + 0.45),
         layout="constrained",
         facecolor="black",
     )
-    window = _window(image)
-    for axes, z in zip(figure.subplots(1, len(chosen), squeeze=False)[0], chosen, strict=True):
-        _draw_slice(axes, image[:, :, z], z=z, box=box, spacing_mm=spacing_mm, window=window)
-        _draw_outline(axes, ignored[:, :, z], spacing_mm=spacing_mm, colour=IGNORED_COLOUR, style="dotted")
-        _draw_outline(axes, reference[:, :, z], spacing_mm=spacing_mm, colour=REFERENCE_COLOUR, style="solid")
-        _draw_outline(axes, predicted[:, :, z], spacing_mm=spacing_mm, colour=PREDICTED_COLOUR, style="dashed")
-    _draw_legend(figure, has_ignored=bool(ignored[:, :, chosen].any()))
+    panels = figure.subplots(1, len(cuts), squeeze=False, gridspec_kw={"width_ratios": widths})[0]
+    for axes, (view, index) in zip(panels, cuts, strict=True):
+        _draw_slice(axes, image.take(index, view.axis), view=view, index=index, box=box, mm=spacing_mm, window=window)
+        for colour, mask in masks.items():
+            _draw_outline(axes, mask.take(index, view.axis), view=view, spacing_mm=spacing_mm, colour=colour)
+    has_ignored = any(masks[IGNORED_COLOUR].take(index, view.axis).any() for view, index in cuts)
+    _draw_legend(figure, has_ignored=has_ignored, title=title)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     return buffer.getvalue()
@@ -88,36 +167,39 @@ def _window(image: Float[np.ndarray, "x y z"]) -> tuple[float, float]:
 
 def _draw_slice(
     axes: Axes,
-    plane: Float[np.ndarray, "x y"],
+    plane: Float[np.ndarray, "across up"],
     *,
-    z: int,
+    view: View,
+    index: int,
     box: Box,
-    spacing_mm: Spacing,
+    mm: Spacing,
     window: tuple[float, float],
 ) -> None:
-    x_mm, y_mm, _ = spacing_mm
-    edges = (-0.5 * x_mm, (plane.shape[0] - 0.5) * x_mm, -0.5 * y_mm, (plane.shape[1] - 0.5) * y_mm)
+    across_mm, up_mm = mm[view.across], mm[view.up]
+    edges = (-0.5 * across_mm, (plane.shape[0] - 0.5) * across_mm, -0.5 * up_mm, (plane.shape[1] - 0.5) * up_mm)
     darkest, brightest = window
     axes.imshow(plane.T, origin="lower", extent=edges, cmap="gray", vmin=darkest, vmax=max(brightest, darkest + 1e-6))
-    axes.set_xlim((box.stop[0] - 0.5) * x_mm, (box.start[0] - 0.5) * x_mm)  # from the patient's left to the right
-    axes.set_ylim((box.start[1] - 0.5) * y_mm, (box.stop[1] - 0.5) * y_mm)
+    axes.set_xlim((box.stop[view.across] - 0.5) * across_mm, (box.start[view.across] - 0.5) * across_mm)
+    axes.set_ylim((box.start[view.up] - 0.5) * up_mm, (box.stop[view.up] - 0.5) * up_mm)
     axes.set_aspect("equal")
     axes.set_axis_off()
-    for x, letter in ((0.03, "R"), (0.97, "L")):
+    for x, letter in zip((0.03, 0.97), view.letters, strict=True):
         axes.text(x, 0.5, letter, transform=axes.transAxes, color="white", ha="center", va="center", weight="bold")
-    axes.text(0.03, 0.03, f"slice {z + 1}", transform=axes.transAxes, color="white", fontsize=8)
+    axes.text(0.03, 0.03, f"{view.name} {index + 1}", transform=axes.transAxes, color="white", fontsize=8)
 
 
-def _draw_outline(axes: Axes, plane: Bool[np.ndarray, "x y"], *, spacing_mm: Spacing, colour: str, style: str) -> None:
+def _draw_outline(
+    axes: Axes, plane: Bool[np.ndarray, "across up"], *, view: View, spacing_mm: Spacing, colour: str
+) -> None:
     if not plane.any():
         return
     padded = np.pad(plane, 1).astype(float)  # so that a lesion at the border has a closed outline
-    x_mm = (np.arange(padded.shape[0]) - 1) * spacing_mm[0]
-    y_mm = (np.arange(padded.shape[1]) - 1) * spacing_mm[1]
-    axes.contour(x_mm, y_mm, padded.T, levels=[0.5], colors=colour, linestyles=style, linewidths=1.1)
+    across_mm = (np.arange(padded.shape[0]) - 1) * spacing_mm[view.across]
+    up_mm = (np.arange(padded.shape[1]) - 1) * spacing_mm[view.up]
+    axes.contour(across_mm, up_mm, padded.T, levels=[0.5], colors=colour, linestyles=STYLES[colour], linewidths=1.1)
 
 
-def _draw_legend(figure: Figure, *, has_ignored: bool) -> None:
+def _draw_legend(figure: Figure, *, has_ignored: bool, title: str) -> None:
     lines = [
         Line2D([], [], color=REFERENCE_COLOUR, linestyle="solid", label="reference"),
         Line2D([], [], color=PREDICTED_COLOUR, linestyle="dashed", label="predicted"),
@@ -131,6 +213,6 @@ def _draw_legend(figure: Figure, *, has_ignored: bool) -> None:
         frameon=False,
         labelcolor="white",
         fontsize=9,
-        title="axial, radiological view: the patient's right (R) is on the left",
+        title=title,
         title_fontproperties={"size": 8},
     ).get_title().set_color("white")

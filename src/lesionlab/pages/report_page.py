@@ -4,8 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lesionlab.core.lesion_table import LesionRow
 from lesionlab.core.report import Report, Row, Rules, Summary
+from lesionlab.pages.official_figures import pair_legacy
 from lesionlab.pages.offline_page import address, number, render_page
+from lesionlab.pages.report_charts import draw_bland_altman, draw_distributions, draw_recall_by_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +72,34 @@ class Remark:
     ruled: tuple[str, ...]
 
 
-def render_report(report: Report, *, title: str, notice: str = "", pictures: Sequence[Picture] = ()) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """A drawing with its words.
+
+    Attributes:
+        heading: In bold above it.
+        caption: What it shows.
+        svg: The drawing.
+    """
+
+    heading: str
+    caption: str
+    svg: bytes
+
+    @property
+    def address(self) -> str:
+        """The drawing as an address that holds it whole."""
+        return address(self.svg)
+
+
+def render_report(
+    report: Report,
+    *,
+    title: str,
+    notice: str = "",
+    pictures: Sequence[Picture] = (),
+    lesions: Sequence[LesionRow] = (),
+) -> str:
     """Return the page.
 
     Args:
@@ -77,6 +107,7 @@ def render_report(report: Report, *, title: str, notice: str = "", pictures: Seq
         title: The page's heading.
         notice: A sentence that nobody may overlook, shown above everything; empty for none.
         pictures: Cases to look at, in order.
+        lesions: Every lesion of both masks; without them there is no chart of volumes and sizes.
     """
     facts = {
         "title": title,
@@ -88,8 +119,55 @@ def render_report(report: Report, *, title: str, notice: str = "", pictures: Seq
         "sites": sorted({row.site for row in report.rows if row.site}),
         "sections": _sections(report),
         "remarks": _remarks(report),
+        "legacy_figures": pair_legacy(report.summary(), report.rules),
+        "charts": [*_distributions(report), *_volumes(report, lesions), *_sizes(lesions)],
     }
     return render_page("report_page.html", facts)
+
+
+def _distributions(report: Report) -> list[Chart]:
+    """One chart per protocol of every score that has a direction and a number."""
+    charts = []
+    for rules in report.rules:
+        scores: dict[tuple[str, str], list[Row]] = {}
+        for row in report.rows:
+            if row.protocol == rules.name and row.is_higher_better is not None and not math.isnan(row.value):
+                scores.setdefault((row.region, row.metric), []).append(row)
+        if scores:
+            caption = "A dot is a case; the box holds the middle half, the line is the median."
+            drawn = draw_distributions(list(scores.values()))
+            charts.append(Chart(heading=f"{rules.title}: every case.", caption=caption, svg=drawn))
+    return charts
+
+
+def _volumes(report: Report, lesions: Sequence[LesionRow]) -> list[Chart]:
+    """One chart per region; a case without a lesion has a volume of 0."""
+    charts = []
+    for region in dict.fromkeys(lesion.region for lesion in lesions):
+        volumes_ml = {side: dict.fromkeys(report.cases, 0.0) for side in ("predicted", "reference")}
+        for lesion in lesions:
+            if lesion.region == region:
+                volumes_ml[lesion.side][lesion.case] += lesion.volume_mm3 / 1000
+        both = (list(volumes_ml[side].values()) for side in ("predicted", "reference"))
+        drawn = draw_bland_altman(*both, region=region)
+        caption = (
+            "A dot is a case. Between the dashed lines lie about 95 % of differences, if they are spread normally."
+        )
+        charts.append(Chart(heading=f"Volume of {region} (Bland and Altman).", caption=caption, svg=drawn))
+    return charts
+
+
+def _sizes(lesions: Sequence[LesionRow]) -> list[Chart]:
+    charts = []
+    for region in dict.fromkeys(lesion.region for lesion in lesions):
+        own = [lesion for lesion in lesions if lesion.region == region and lesion.side == "reference"]
+        if own:
+            caption = (
+                "The share of the reference's lesions that the prediction touches, with its interval over patients."
+            )
+            drawn = draw_recall_by_size(own)
+            charts.append(Chart(heading=f"What size of {region} is found.", caption=caption, svg=drawn))
+    return charts
 
 
 def _sections(report: Report) -> list[Section]:

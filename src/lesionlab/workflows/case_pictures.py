@@ -1,4 +1,4 @@
-"""Pictures of the best, the median and the worst case of an evaluation."""
+"""Pictures of failures, of the worst, the median and the best case of an evaluation."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,19 @@ from lesionlab.core.labels import Labels
 from lesionlab.core.report import Report, Row
 from lesionlab.engine.case_files import read_mask, read_scan
 from lesionlab.engine.images import Image, read_label
-from lesionlab.pages.overlay import draw_overlay
+from lesionlab.pages.overlay import draw_overlay, draw_planes
 from lesionlab.pages.report_page import Picture
+
+FAILURES = ("the prediction is empty", "the reference is empty")
+MOST = 3
+ORDER = ("Worst case", "Second worst case", "Third worst case", "Median case", "Best case")
 
 
 def draw_cases(report: Report, cases: Sequence[Case], *, masks: Mapping[str, Path], labels: Labels) -> list[Picture]:
-    """Draw the cases whose first score (first protocol, region and metric) is best, median and worst.
+    """Draw failures, then the worst, the median and the best case by the first score (protocol, region and metric).
 
-    No case is drawn twice, nor one whose first score is undefined.
+    A failure is a case with one empty mask; at most three are drawn. They and the worst cases are cut in three planes.
+    No case is drawn twice, nor one without a score that is no failure.
 
     Args:
         report: The scores.
@@ -30,26 +35,29 @@ def draw_cases(report: Report, cases: Sequence[Case], *, masks: Mapping[str, Pat
     """
     by_id = {case.id: case for case in cases}
     return [
-        _draw(label, row, case=by_id[row.case], mask=masks[row.case], labels=labels)
-        for label, row in _choose(report).items()
+        _draw(label, row, case=by_id[row.case], mask=masks[row.case], labels=labels) for label, row in _choose(report)
     ]
 
 
-def _choose(report: Report) -> dict[str, Row]:
+def _choose(report: Report) -> list[tuple[str, Row]]:
     first = report.rows[0]
+    rows = [row for row in report.rows if _kind(row) == _kind(first)]
+    failures = [row for row in rows if row.reason in FAILURES][:MOST]
     ranked = sorted(
-        (row for row in report.rows if _kind(row) == _kind(first) and not math.isnan(row.value)),
+        (row for row in rows if not math.isnan(row.value) and row not in failures),
         key=lambda row: row.value,
-        reverse=bool(first.is_higher_better),
+        reverse=not first.is_higher_better,
     )
-    if not ranked:
-        return {}
-    places = {"Best case": ranked[0], "Worst case": ranked[-1], "Median case": ranked[len(ranked) // 2]}
-    chosen: dict[str, Row] = {}
-    for label, row in places.items():
-        if row not in chosen.values():
-            chosen[label] = row
-    return {label: chosen[label] for label in ("Best case", "Median case", "Worst case") if label in chosen}
+    chosen = [(f"Failure: {row.reason}", row) for row in failures]
+    if ranked:
+        places = {"Best case": ranked[-1], "Worst case": ranked[0], "Median case": ranked[(len(ranked) - 1) // 2]}
+        worst = dict(zip(("Second worst case", "Third worst case"), ranked[1:], strict=False))
+        named: dict[str, Row] = {}
+        for label, row in (places | worst).items():
+            if row not in named.values():
+                named[label] = row
+        chosen += [(label, named[label]) for label in ORDER if label in named]
+    return chosen
 
 
 def _kind(row: Row) -> tuple[str, str, str]:
@@ -64,17 +72,19 @@ def _draw(label: str, row: Row, *, case: Case, mask: Path, labels: Labels) -> Pi
         nibabel.orientations.apply_orientation(array, orientation)
         for array in (scan, predicted.array > 0, reference.array)
     )
-    png = draw_overlay(
+    draw = draw_overlay if label in ("Median case", "Best case") else draw_planes
+    png = draw(
         image,
         outlined,
         reference=np.logical_or.reduce(labels.regions_of(label_map)),
         ignored=labels.ignored_of(label_map),
         spacing_mm=reference.grid.canonical().spacing_mm,
     )
+    score = "undefined" if math.isnan(row.value) else f"{row.value:.3f}"
     return Picture(
         label=label,
         case=case.id,
-        caption=f"({row.metric} {row.value:.3f}, {row.protocol}) on {modality}",
+        caption=f"({row.metric} {score}, {row.protocol}) on {modality}",
         png=png,
     )
 

@@ -14,6 +14,7 @@ import lesionlab.protocols  # noqa: F401 (registers them)
 from lesionlab.core.case import Case, Split
 from lesionlab.core.errors import GridError, LayoutError, OptionError
 from lesionlab.core.labels import LESION, Labels
+from lesionlab.core.lesion_table import LESIONS_FILE, LesionRow, write_lesions
 from lesionlab.core.metric import Score, Spacing
 from lesionlab.core.progress import track
 from lesionlab.core.protocol import Protocol, protocol
@@ -23,6 +24,7 @@ from lesionlab.engine.case_files import read_mask
 from lesionlab.engine.images import read_label
 from lesionlab.metrics.class_measures import Measure
 from lesionlab.pages.report_page import render_report
+from lesionlab.workflows.case_lesions import list_lesions
 from lesionlab.workflows.case_pictures import draw_cases
 from lesionlab.workflows.category_files import TABLE_FILE
 from lesionlab.workflows.division import open_divided
@@ -30,6 +32,7 @@ from lesionlab.workflows.evaluate_categories import evaluate_categories
 from lesionlab.workflows.sealed import count_evaluation
 
 PAGE_FILE = "report.html"
+OFFICIAL = "regions"
 SOFTWARE = ("lesionlab", "numpy", "scipy", "connected-components-3d", "nibabel")
 
 
@@ -171,13 +174,14 @@ def evaluate_cases(
         GridError: A prediction lies on another grid than its reference.
         LabelError: A mask holds a value that `labels` does not declare.
     """
-    built = {name: _build(name, labels) for name in protocols}
-    masks = _match(predictions, cases)
-    rows = [
-        row
-        for case in track(cases, what="evaluating", total=len(cases))
-        for row in _score_case(case, masks[case.id], labels, built)
-    ]
+    built = {name: _build(name, labels) for name in _with_official(protocols)}
+    masks = match_predictions(predictions, cases)
+    rows: list[Row] = []
+    lesions: list[LesionRow] = []
+    for case in track(cases, what="evaluating", total=len(cases)):
+        scored, listed = _score_case(case, masks[case.id], labels, built)
+        rows += scored
+        lesions += listed
     rules = tuple(
         Rules(name=name, title=rules.title, citation=rules.citation, is_legacy=rules.is_legacy)
         for name, rules in built.items()
@@ -185,8 +189,16 @@ def evaluate_cases(
     report = Report(rows=tuple(rows), rules=rules, provenance=_provenance(predictions, cases, out=out))
     pictures = draw_cases(report, cases, masks=masks, labels=labels)
     tables = report.write(out)
-    write_text_atomically(out / PAGE_FILE, render_report(report, title=title, notice=notice, pictures=pictures))
-    return Evaluation(report=report, page=out / PAGE_FILE, files=(out / PAGE_FILE, *tables))
+    write_lesions(out / LESIONS_FILE, lesions)
+    page = render_report(report, title=title, notice=notice, pictures=pictures, lesions=lesions)
+    write_text_atomically(out / PAGE_FILE, page)
+    return Evaluation(report=report, page=out / PAGE_FILE, files=(out / PAGE_FILE, *tables, out / LESIONS_FILE))
+
+
+def _with_official(names: Sequence[str]) -> list[str]:
+    """Return the names, and ordinary rules where all are legacy: no legacy figure is shown alone."""
+    is_legacy = [bool(getattr(protocol.get(name), "is_legacy", False)) for name in names]
+    return [*names, OFFICIAL] if all(is_legacy) else list(names)
 
 
 def _build(name: str, labels: Labels) -> Protocol:
@@ -207,7 +219,7 @@ def _checked_spacing(spacing_mm: Sequence[float], *, axes: int) -> Spacing:
     return (x, y, z)
 
 
-def _match(predictions: Path, cases: Sequence[Case]) -> dict[str, Path]:
+def match_predictions(predictions: Path, cases: Sequence[Case]) -> dict[str, Path]:
     """Return the predicted mask of each case."""
     masks = {case.id: predictions / f"{case.id}_mask.nii.gz" for case in cases}
     lacking = {
@@ -225,7 +237,9 @@ def _match(predictions: Path, cases: Sequence[Case]) -> dict[str, Path]:
     return masks
 
 
-def _score_case(case: Case, mask: Path, labels: Labels, protocols: dict[str, Protocol]) -> list[Row]:
+def _score_case(
+    case: Case, mask: Path, labels: Labels, protocols: dict[str, Protocol]
+) -> tuple[list[Row], list[LesionRow]]:
     assert case.label is not None
     predicted, reference = read_label(mask), read_mask(case, labels)
     reference.grid.check_same(
@@ -234,11 +248,12 @@ def _score_case(case: Case, mask: Path, labels: Labels, protocols: dict[str, Pro
     labels.check(reference.array, where=case.label)
     labels.check(predicted.array, where=mask)
     spacing_mm = reference.grid.spacing_mm
-    return [
+    rows = [
         _row(case, name, score)
         for name, rules in protocols.items()
         for score in rules.score(predicted.array, reference.array, spacing_mm=spacing_mm)
     ]
+    return rows, list_lesions(case, predicted.array, reference.array, labels=labels, spacing_mm=spacing_mm)
 
 
 def _row(case: Case, protocol: str, score: Score) -> Row:
