@@ -23,7 +23,7 @@ from lesionlab.core.recipe import recipe_names
 
 WORDS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "demo": (("out",), {"--patients", "--seed"}),
-    "check": (("data",), {"--json"}),
+    "check": (("data",), {"--json", "--fix"}),
     "split": (("data", "out"), {"--kind", "--folds", "--share", "--sealed-share", "--seed"}),
     "list": (("kind",), set()),
     "train": (

@@ -22,22 +22,37 @@ def check(
     /,
     *,
     json: Annotated[Path | None, arg(metavar="FILE")] = None,
+    fix: Annotated[Path | None, arg(metavar="OUT")] = None,
 ) -> int:
     """Judge images and masks before training; exit 1 when a case cannot be used.
 
     Args:
         data: Layout and folder of the dataset.
         json: Also write every finding to this file.
+        fix: Write a repaired copy of the dataset into this new folder, with a record of every change, and judge that.
     """
     from lesionlab.workflows.check import check as run
     from lesionlab.workflows.check.finding import write_findings
 
-    findings = run(data)
+    findings = run(data) if fix is None else _fix(data, fix)
     _show(findings)
+    made = [] if fix is None else [fix, fix / "repairs.json"]
     if json is not None:
         write_findings(json, findings, data=data)
-        name_files([json])
-    return _exit_code(findings)
+        made.append(json)
+    return name_files(made) or _exit_code(findings)
+
+
+def _fix(data: str, out: Path) -> Sequence["Finding"]:
+    """Write the repaired copy, tell what was changed and left out, and return what was found in the copy."""
+    from lesionlab.workflows.fix import fix
+
+    fixed = fix(data, out)
+    for case, file, what in fixed.changes:
+        print(f"changed: {case}: {file}: {what}")
+    for case, reason in fixed.left_out.items():
+        print(f"left out: {case}: {reason}")
+    return fixed.findings
 
 
 def split(
