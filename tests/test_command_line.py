@@ -31,6 +31,8 @@ WORDS: dict[str, tuple[tuple[str, ...], set[str]]] = {
         {"--change", "--start-from", "--store", "--workers", "--stop-after", "--split-file", "--fold"}
         | {"--max-time", "--extend", "--no-extend", "--fraction"},
     ),
+    "pretrain": (("recipe", "data", "out"), {"--change", "--store", "--workers", "--stop-after"}),
+    "embed": (("data", "out"), {"--checkpoint", "--modality", "--split"}),
     "tune": (("checkpoint", "data"), {"--score"}),
     "predict": (
         ("checkpoint", "data", "out"),
@@ -72,7 +74,7 @@ KINDS: dict[str, Iterable[str]] = {
     "layouts": layout,
     "metrics": metric,
     "protocols": protocol,
-    "recipes": recipe_names(),
+    "recipes": [*recipe_names(), *recipe_names(for_pretraining=True)],
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import tyro
 
-from lesionlab.cli import comparing, converting, datasets, verbs
+from lesionlab.cli import comparing, converting, datasets, symmetry, verbs
 from lesionlab.core.errors import LesionlabError
 
 DESCRIPTION = "Train, tune, predict and fairly compare networks that outline lesions in medical images."
@@ -18,9 +18,11 @@ VERBS: dict[str, Callable[..., int]] = {
     "split": datasets.split,
     "convert": converting.convert,
     "list": verbs.list_names,
+    "pretrain": symmetry.pretrain,
     "train": verbs.train,
     "tune": verbs.tune,
     "predict": verbs.predict,
+    "embed": symmetry.embed,
     "evaluate": verbs.evaluate,
     "compare": comparing.compare,
     "import-weights": verbs.import_weights,

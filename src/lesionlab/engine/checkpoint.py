@@ -60,12 +60,14 @@ class Checkpoint:
     provenance: dict[str, Any]
 
     def check_modalities(self, available: Collection[str], *, where: str) -> None:
-        """Refuse data that lack a modality of the plan.
+        """Refuse data that lack a modality of the plan; after modality dropout only those that lack all.
 
         Raises:
             CheckpointError: At least one is missing from `available`.
         """
         wanted = self.plan.recipe.modalities
+        if self.plan.recipe.training.modality_dropout > 0 and set(wanted) & set(available):
+            return
         if not set(wanted) <= set(available):
             raise CheckpointError(
                 f"the {len(wanted)} modalities {', '.join(wanted)} that this checkpoint was trained with",
@@ -142,6 +144,18 @@ def open_pretraining(folder: Path) -> PretrainingCheckpoint:
     except ValueError as error:
         raise _damaged(folder, str(error).splitlines()[0]) from error
     return PretrainingCheckpoint(folder=folder, plan=plan, progress=progress)
+
+
+def holds_pretraining(folder: Path) -> bool:
+    """Return whether the checkpoint in `folder` is that of a pre-training.
+
+    Raises:
+        CheckpointError: Its plan cannot be read.
+    """
+    try:
+        return bool(json.loads(_read_text(folder / _PLAN))["recipe"].get("task") == "pretrain")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(folder / _PLAN, str(error)) from error
 
 
 def build_planned_network(plan: Plan) -> torch.nn.Module:

@@ -15,7 +15,15 @@ from lesionlab.core.recipe import Preprocessing
 from lesionlab.engine.case_files import read_mask, read_scan
 from lesionlab.engine.images import Image
 from lesionlab.transforms.geometry import Geometry, to_working
-from lesionlab.transforms.normalise import find_foreground, normalise
+from lesionlab.transforms.midplane import find_midplane, straight_grid
+from lesionlab.transforms.normalise import (
+    Normalisation,
+    find_foreground,
+    normalise,
+    normalise_picture,
+    to_unit_range,
+    usual_normalisation,
+)
 
 _STRAY_SHARE = 0.002
 """A plane with less foreground than this holds noise, not head."""
@@ -54,7 +62,7 @@ def prepare(case: Case, modalities: Sequence[str], *, settings: Preprocessing, l
 
     Raises:
         LayoutError: A modality is missing.
-        ImageError: A file is damaged.
+        ImageError: A file is damaged, or shows no plane between two like sides although `settings` ask for it.
         GridError: Modalities or mask lie on different grids and `settings` do not ask for resampling.
         LabelError: The mask holds undeclared values.
     """
@@ -66,17 +74,19 @@ def prepare(case: Case, modalities: Sequence[str], *, settings: Preprocessing, l
         advice = "register it, or let it be resampled: --change preprocessing.resample_modalities=true"
         for name, image in images.items():
             _check_same_voxels(scan, image.grid, mine=case.images[first], others=case.images[name], advice=advice)
-    working = scan.canonical() if settings.spacing_mm is None else scan.canonical().respaced(settings.spacing_mm)
+    working = _working_grid(images[first], settings, where=case.images[first])
     arrays = [to_working(image.array, image.grid, working=working, order=1) for image in images.values()]
-    foregrounds = [find_foreground(array, rule=settings.foreground) for array in arrays]
+    foregrounds = [_foreground(name, array, settings) for name, array in zip(modalities, arrays, strict=True)]
     label = None
     if case.label is not None:
         stored = read_reference(case, scan=scan, modality=first, labels=labels)
         label = to_working(stored.array, stored.grid, working=working, order=0).astype(np.uint8)
     box = _box_around(foregrounds, label=label)
+    if settings.straighten:
+        box = _evened(box, size=working.shape[0])
     normalised = [
-        normalise(array, foreground, percentiles=settings.percentiles)[box.slices]
-        for array, foreground in zip(arrays, foregrounds, strict=True)
+        _normalise(name, array, foreground=foreground, settings=settings)[box.slices]
+        for name, array, foreground in zip(modalities, arrays, foregrounds, strict=True)
     ]
     return Prepared(
         image=np.stack(normalised),
@@ -107,6 +117,36 @@ def read_reference(case: Case, *, scan: Grid, modality: str, labels: Labels) -> 
     return label
 
 
+def _scheme(modality: str, settings: Preprocessing) -> Normalisation:
+    return usual_normalisation(modality) if settings.normalisation == "by_modality" else settings.normalisation
+
+
+def _foreground(
+    modality: str, image: Float32[np.ndarray, "x y z"], settings: Preprocessing
+) -> Bool[np.ndarray, "x y z"]:
+    is_picture = _scheme(modality, settings) == "picture"
+    return find_foreground(image, rule="everything" if is_picture else settings.foreground)
+
+
+def _normalise(
+    modality: str,
+    image: Float32[np.ndarray, "x y z"],
+    *,
+    foreground: Bool[np.ndarray, "x y z"],
+    settings: Preprocessing,
+) -> Float32[np.ndarray, "x y z"]:
+    scheme = _scheme(modality, settings)
+    if settings.window is not None:
+        image = np.clip(image, *settings.window)
+    if scheme == "picture":
+        return normalise_picture(image, modality=modality)
+    if scheme == "z_score":
+        return normalise(image, foreground, percentiles=settings.percentiles)
+    inside = image[foreground] if foreground.any() else image.ravel()
+    low, high = settings.window or np.percentile(inside, settings.percentiles)
+    return to_unit_range(image, ends=(float(low), float(high)))
+
+
 def _check_modalities(case: Case, modalities: Sequence[str]) -> None:
     missing = [name for name in modalities if name not in case.images]
     if missing:
@@ -121,6 +161,22 @@ def _check_modalities(case: Case, modalities: Sequence[str]) -> None:
 def _check_same_voxels(first: Grid, other: Grid, *, mine: Path, others: Path, advice: str) -> None:
     """Compare grids after turning both nearest to RAS+: another order of axes alone is no difference."""
     first.canonical().check_same(other.canonical(), mine=mine, others=others, next_step=advice)
+
+
+def _working_grid(image: Image, settings: Preprocessing, *, where: Path) -> Grid:
+    """Return the grid of the settings: the scan's own, of another spacing, or with the head upright in its middle."""
+    if settings.straighten:
+        plane = find_midplane(image.array, image.grid)
+        plane.check(where=where)
+        return straight_grid(image.grid, plane, spacing_mm=settings.spacing_mm)
+    canonical = image.grid.canonical()
+    return canonical if settings.spacing_mm is None else canonical.respaced(settings.spacing_mm)
+
+
+def _evened(box: Box, *, size: int) -> Box:
+    """Return the box widened so that as much is cut off the left as off the right."""
+    margin = min(box.start[0], size - box.stop[0])
+    return Box(start=(margin, *box.start[1:]), stop=(size - margin, *box.stop[1:]))
 
 
 def _box_around(foregrounds: Sequence[Bool[np.ndarray, "x y z"]], *, label: UInt8[np.ndarray, "x y z"] | None) -> Box:

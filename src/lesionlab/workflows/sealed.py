@@ -9,7 +9,7 @@ from lesionlab.core.case import Case
 from lesionlab.core.errors import StorageError
 from lesionlab.core.split import hash_case, read_split, refuse_sealed
 from lesionlab.core.storage import write_text_atomically
-from lesionlab.engine.checkpoint import Checkpoint, open_checkpoint
+from lesionlab.engine.checkpoint import Checkpoint, holds_pretraining, open_checkpoint
 
 NOTE_FILE = "sealed.json"
 """Lies beside predictions of a network that was trained with a sealed test set."""
@@ -38,7 +38,8 @@ def keep_sealed(
     """
     files = (Path(source.partition(":")[2]) for source in start_from)
     folders = (out / "last", *(file.parent for file in files if file.is_file()))
-    earlier = {folder: open_checkpoint(folder).plan.sealed for folder in folders if (folder / "plan.json").is_file()}
+    trained = (folder for folder in folders if (folder / "plan.json").is_file() and not holds_pretraining(folder))
+    earlier = {folder: open_checkpoint(folder).plan.sealed for folder in trained}
     if split_file is not None:
         earlier[split_file] = read_split(split_file).sealed
     ids = tuple(case_ids)

@@ -1,0 +1,174 @@
+"""Pre-train an encoder on scans without outlines."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import lesionlab.networks
+import lesionlab.pretext  # noqa: F401  # these two register what a recipe may name
+from lesionlab.core.case import Case
+from lesionlab.core.errors import LayoutError, RecipeError
+from lesionlab.core.network import network
+from lesionlab.core.pretext import Pretext, pretext
+from lesionlab.core.pretraining import PretrainingPlan, PretrainingRecipe, read_pretraining_recipe
+from lesionlab.engine.checkpoint import open_pretraining, recover
+from lesionlab.engine.pretraining import PretrainingLoop
+from lesionlab.engine.store import StoredCase, store_cases
+from lesionlab.layouts.opening import open_layout
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pretrained:
+    """What a pre-training left behind.
+
+    Attributes:
+        folder: Of the pre-training; ``best`` and ``last`` in it hold weights for `train --start-from own:FILE`.
+        steps: Done so far.
+        best_loss: Mean loss of the best validation.
+        is_finished: False when it was stopped before its end and can go on.
+    """
+
+    folder: Path
+    steps: int
+    best_loss: float
+    is_finished: bool
+
+
+def pretrain(
+    recipe: str,
+    data: str,
+    out: Path,
+    *,
+    changes: Sequence[str] = (),
+    store: Path | None = None,
+    workers: int = 0,
+    stop_after: int | None = None,
+) -> Pretrained:
+    """Pre-train the encoder of a recipe, or go on where an earlier, interrupted pre-training ended.
+
+    Args:
+        recipe: Name of a recipe for pre-training or path of a TOML file.
+        data: LAYOUT:FOLDER; masks are not needed, cases of a test split are left out.
+        out: Folder for ``best``, ``last``, metrics.jsonl and TensorBoard's files.
+        changes: "key.subkey=value" overrides of the recipe.
+        store: Folder for prepared cases; ``store`` in `out` when None.
+        workers: Processes that prepare samples.
+        stop_after: Stop at this step; the same call without it goes on.
+
+    Raises:
+        LesionlabError: Recipe, data or an earlier pre-training in `out` do not fit each other.
+    """
+    name, layout = open_layout(data)
+    wanted = read_pretraining_recipe(recipe, changes=tuple(changes))
+    training, validation = _divide([case for case in layout.cases() if case.split != "test"], wanted, where=data)
+    stored = store_cases(
+        [*training, *validation],
+        store or out / "store",
+        modalities=wanted.modalities,
+        settings=wanted.preprocessing,
+        labels=layout.labels,
+    )
+    is_healthy = _who_is_healthy([*training, *validation], stored, healthy=wanted.healthy)
+    plan = PretrainingPlan(
+        recipe=_complete(wanted, knows_healthy=is_healthy is not None),
+        layout=name,
+        training_cases=tuple(case.id for case in training),
+        validation_cases=tuple(case.id for case in validation),
+    )
+    recover(out / "last")
+    recover(out / "best")
+    _check_same_plan(plan, out)
+    loop = PretrainingLoop(
+        plan,
+        training=stored[: len(training)],
+        validation=stored[len(training) :],
+        is_healthy=is_healthy,
+        folder=out,
+    )
+    total = plan.recipe.schedule.steps
+    if loop.progress.step < total:
+        loop.run(workers=workers, stop_after=total if stop_after is None else stop_after)
+    done = loop.progress
+    return Pretrained(folder=out, steps=done.step, best_loss=done.best_loss, is_finished=done.step == total)
+
+
+def _divide(
+    cases: Sequence[Case], recipe: PretrainingRecipe, *, where: str
+) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
+    """Return cases for training and validation: the layout's own, else a share of the patients."""
+    groups = sorted({case.group for case in cases})
+    held_out = {case.group for case in cases if case.split == "validation"}
+    if not held_out and len(groups) > 1:
+        count = min(len(groups) - 1, max(1, round(recipe.schedule.validation_share * len(groups))))
+        held_out = set(np.random.default_rng([recipe.schedule.seed, 3]).permutation(groups)[:count].tolist())
+    training = tuple(case for case in cases if case.group not in held_out)
+    if not training or not held_out:
+        raise LayoutError(
+            "at least two patients: one to learn from and one to validate with",
+            found=f"{len(groups)}",
+            where=where,
+            next_step="add scans, or move some out of the test split",
+        )
+    return training, tuple(case for case in cases if case.group in held_out)
+
+
+def _who_is_healthy(
+    cases: Sequence[Case], stored: Sequence[StoredCase], *, healthy: Sequence[str]
+) -> dict[str, bool] | None:
+    """Return who is healthy by category, else by an empty mask; None where it is not known of everybody."""
+    known: dict[str, bool] = {}
+    for case, prepared in zip(cases, stored, strict=True):
+        if case.category is not None:
+            known[case.id] = case.category in healthy
+        elif case.label is not None:
+            known[case.id] = not bool(np.any(prepared.label()))
+    return known if len(known) == len(cases) else None
+
+
+def _complete(recipe: PretrainingRecipe, *, knows_healthy: bool) -> PretrainingRecipe:
+    """Return the recipe with the objectives that the data allow, and all options filled in and checked."""
+    kept = dict(recipe.objectives)
+    for name in recipe.objectives:
+        maker: type[Pretext] = pretext.get(name)  # type: ignore[assignment]  # every registered objective is a class
+        if maker.needs_categories and not knows_healthy:
+            logger.warning("not every case has a category or a mask: the objective %s is left out", name)
+            del kept[name]
+    if not kept:
+        raise RecipeError(
+            "an objective that needs no categories",
+            found=", ".join(recipe.objectives),
+            where="objectives",
+            next_step="add one, such as inpainting, or say which cases are healthy",
+        )
+    sizes = {"modalities": len(recipe.modalities), "channels": 16}
+    objectives = {
+        name: one.model_copy(update={"options": _checked(name, {**one.options, **sizes}, sizes)})
+        for name, one in kept.items()
+    }
+    given = {"modalities": len(recipe.modalities), "regions": 1}
+    options = network.check(recipe.network.name, {**recipe.network.options, **given})
+    chosen = recipe.network.model_copy(update={"options": {k: v for k, v in options.items() if k not in given}})
+    return recipe.model_copy(update={"objectives": objectives, "network": chosen})
+
+
+def _checked(name: str, options: dict[str, object], sizes: dict[str, int]) -> dict[str, object]:
+    return {key: value for key, value in pretext.check(name, options).items() if key not in sizes}
+
+
+def _check_same_plan(plan: PretrainingPlan, folder: Path) -> None:
+    if not (folder / "last").exists():
+        return
+    mine, theirs = (one.model_dump(mode="json") for one in (plan, open_pretraining(folder / "last").plan))
+    differing = [name for name in mine if mine[name] != theirs[name]]
+    if differing:
+        raise RecipeError(
+            "the plan that this pre-training began with",
+            found=f"another {', '.join(differing)}",
+            where=folder,
+            next_step="choose another folder, or give the recipe, changes and data that this one began with",
+        )
