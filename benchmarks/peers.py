@@ -30,13 +30,20 @@ def compare(
         "seconds": {name: round(median, 4) for name, median in medians.items()},
         "times_faster": round(medians["peer"] / medians["ours"], 2),
         "rounds": rounds,
-        "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
-        "versions": {name: version(name) for name in ("torch", "monai", "numpy", "scipy")},
+        **machine(),
     }
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{what.replace(' ', '_')}.json"
     file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(f"{what}: {result['seconds']}, {result['times_faster']} times as fast as {peer_name} -> {file}")
+
+
+def machine() -> dict[str, dict[str, object]]:
+    """Return what a measurement holds for."""
+    return {
+        "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
+        "versions": {name: version(name) for name in ("torch", "monai", "numpy", "scipy")},
+    }
 
 
 def _processor() -> str:

@@ -29,16 +29,19 @@ WORDS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "train": (
         ("recipe", "data", "out"),
         {"--change", "--start-from", "--store", "--workers", "--stop-after", "--split-file", "--fold"}
-        | {"--max-time", "--extend", "--no-extend", "--fraction"},
+        | {"--max-time", "--extend", "--no-extend", "--fraction", "--seeds"},
     ),
     "pretrain": (("recipe", "data", "out"), {"--change", "--store", "--workers", "--stop-after"}),
     "embed": (("data", "out"), {"--checkpoint", "--modality", "--split"}),
-    "tune": (("checkpoint", "data"), {"--score"}),
+    "tune": (("checkpoint", "data"), {"--score", "--hyperparameters", "--workers", "--split-file"}),
     "predict": (
         ("checkpoint", "data", "out"),
         {"--split", "--save-probabilities", "--no-save-probabilities", "--overlap", "--flips", "--split-file"},
     ),
-    "evaluate": (("predictions", "data", "out"), {"--protocol", "--split", "--title", "--split-file"}),
+    "evaluate": (
+        ("predictions", "data", "out"),
+        {"--protocol", "--split", "--title", "--split-file", "--modality-subsets", "--no-modality-subsets"},
+    ),
     "compare": (("reports_and_out",), {"--metric", "--margin", "--by", "--columns", "--title"}),
     "import-weights": (("file", "out"), {"--as", "--recipe", "--layout"}),
 }

@@ -68,7 +68,7 @@ def test_what_a_training_leaves(trained: Trained):
     assert trained.is_finished
     assert trained.steps == 6
     names = {path.name for path in trained.folder.iterdir()}
-    assert names == {"best", "last", "metrics.jsonl", "plan.json", "tensorboard"}
+    assert names == {"best", "last", "metrics.jsonl", "plan.json", "tensorboard", "training.html"}
     (line,) = lines_of(trained.folder)
     assert line["step"] == 6
     assert line["validation_dice"] == pytest.approx(trained.best_score)

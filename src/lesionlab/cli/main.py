@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import tyro
 
-from lesionlab.cli import comparing, converting, datasets, symmetry, verbs
+from lesionlab.cli import comparing, converting, datasets, symmetry, training, verbs
 from lesionlab.core.errors import LesionlabError
 
 DESCRIPTION = "Train, tune, predict and fairly compare networks that outline lesions in medical images."
@@ -19,8 +19,8 @@ VERBS: dict[str, Callable[..., int]] = {
     "convert": converting.convert,
     "list": verbs.list_names,
     "pretrain": symmetry.pretrain,
-    "train": verbs.train,
-    "tune": verbs.tune,
+    "train": training.train,
+    "tune": training.tune,
     "predict": verbs.predict,
     "embed": symmetry.embed,
     "evaluate": verbs.evaluate,

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import Positional, UseAppendAction, arg
+from tyro.conf import Positional, arg
 
-from lesionlab.cli.durations import read_seconds
 from lesionlab.cli.made_files import name_files
 
 Split = Literal["training", "validation", "test"]
@@ -24,81 +23,6 @@ def demo(out: Folder = Path("demo"), /, *, patients: int = 16, seed: int = 0) ->
     from lesionlab.workflows.demo import run_demo
 
     return name_files(run_demo(out, patients=patients, seed=seed))
-
-
-def train(
-    recipe: Positional[str],
-    data: Data,
-    out: Folder,
-    /,
-    *,
-    change: UseAppendAction[tuple[str, ...]] = (),
-    start_from: UseAppendAction[tuple[str, ...]] = (),
-    store: Path | None = None,
-    workers: int = 0,
-    stop_after: int | None = None,
-    max_time: str | None = None,
-    extend: bool = False,
-    fraction: float = 1.0,
-    split_file: Path | None = None,
-    fold: int | None = None,
-) -> int:
-    """Train a network, or go on where an earlier, interrupted training ended.
-
-    Args:
-        recipe: Name of a recipe (lesionlab list recipes) or path of a TOML file.
-        data: Layout and folder of the dataset.
-        out: Folder for checkpoints, metrics.jsonl and TensorBoard's files.
-        change: Override of the recipe, such as training.steps=500; may be repeated.
-        start_from: KIND:FILE of weights to begin with as far as they fit, such as own:weights.safetensors,
-            published:best.pth or, for hetero_med_seg, vssd:FILE and biformer:FILE; may be repeated.
-        store: Folder for prepared cases, to share them between trainings.
-        workers: Processes that prepare samples.
-        stop_after: Stop at this step; the same command without it goes on.
-        max_time: Stop after this time, such as 45m, 12h or 1h30m; the same command goes on.
-        extend: Let more steps or epochs be asked for than the training began with.
-        fraction: Share of the training patients to learn from, such as 0.1; of every category alike.
-        split_file: Which case is for training, validation or test, as lesionlab split writes it.
-        fold: The fold of the split file that validates.
-    """
-    from lesionlab.workflows.train import train as run
-
-    trained = run(
-        recipe,
-        data,
-        out,
-        changes=change,
-        start_from=start_from,
-        store=store,
-        workers=workers,
-        stop_after=stop_after,
-        max_time_s=None if max_time is None else read_seconds(max_time),
-        extend=extend,
-        fraction=fraction,
-        split_file=split_file,
-        fold=fold,
-    )
-    state = "finished" if trained.is_finished else "stopped, to be gone on with"
-    print(f"{state} at step {trained.steps}; best validation {trained.chosen_by} {max(0.0, trained.best_score):.3f}")
-    return name_files(path for path in (out / "best", out / "last", out / "metrics.jsonl") if path.exists())
-
-
-def tune(checkpoint: Folder, data: Data, /, *, score: str = "dice") -> int:
-    """Choose threshold and smallest lesion on the validation cases and write them into the checkpoint.
-
-    Args:
-        checkpoint: Folder of a training or checkpoint.
-        data: Layout and folder of the dataset it was trained with.
-        score: Metric to be highest on average (lesionlab list metrics).
-    """
-    from lesionlab.workflows.tune import tune as run
-
-    tuned = run(checkpoint, data, score=score)
-    chosen = tuned.postprocessing
-    print(
-        f"threshold {chosen.threshold:g}, smallest lesion {chosen.smallest_lesion_mm3:g} mm3: {score} {tuned.score:.3f}"
-    )
-    return name_files(tuned.files)
 
 
 def predict(
@@ -153,18 +77,23 @@ def evaluate(
     split: Split | None = None,
     title: str = "Evaluation",
     split_file: Path | None = None,
+    modality_subsets: bool = False,
 ) -> int:
     """Score predicted masks against references and write tables and one page.
 
     Args:
-        predictions: Folder of the masks, named as predict names them.
+        predictions: Folder of the masks, named as predict names them; of a training with --modality-subsets.
         data: Layout and folder of the references.
         out: Folder for the tables and the page.
         protocol: Whose rules, several separated by commas (lesionlab list protocols).
         split: Only the cases of this part.
         title: Heading of the page.
         split_file: Which case is in which part, as lesionlab split writes it.
+        modality_subsets: Instead, show a checkpoint every subset of its modalities and write the table of their Dice.
     """
+    if modality_subsets:
+        return evaluate_subsets(predictions, data, out, split=split, split_file=split_file)
+
     from lesionlab.workflows.evaluate import evaluate as run
 
     evaluation = run(
@@ -236,3 +165,18 @@ def list_names(kind: Positional[Literal["networks", "losses", "layouts", "metric
             table.add_row(name, escape(description))
     Console().print(table)
     return 0
+
+
+def evaluate_subsets(checkpoint: Path, data: str, out: Path, *, split: Split | None, split_file: Path | None) -> int:
+    """Print and write how well a checkpoint does with every subset of its modalities."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from lesionlab.workflows.modality_subsets import evaluate_subsets as run
+
+    found = run(checkpoint, data, out, split=split, split_file=split_file)
+    table = Table("modalities", "region", "mean Dice", "of that with all", caption=f"{found.rows[0].cases} cases")
+    for row in found.rows:
+        table.add_row(" + ".join(row.modalities), row.region, f"{row.mean_dice:.3f}", f"{row.retention:.0%}")
+    Console().print(table)
+    return name_files([found.file])

@@ -14,6 +14,7 @@ from lesionlab.engine.inference import predict_probabilities
 from lesionlab.engine.precision import make_fabric
 from lesionlab.engine.preprocess import prepare
 from lesionlab.engine.readout import Readout
+from lesionlab.engine.shown_modalities import ShownModalities, can_do_without, is_shown_of, spread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,20 +53,30 @@ class Predictor:
     def predict(self, case: Case) -> Prediction:
         """Return the probabilities of one case; its mask, if it has one, is not looked at.
 
+        A case may lack modalities where the network was trained with modality dropout.
+
         Raises:
             LesionlabError: As `prepare`.
         """
         plan = self.checkpoint.plan
-        unlabelled = replace(case, label=None)
-        prepared = prepare(unlabelled, plan.recipe.modalities, settings=plan.recipe.preprocessing, labels=plan.labels)
+        recipe, settings = plan.recipe, plan.recipe.preprocessing
+        is_shown = is_shown_of(tuple(case.images), recipe)
+        if is_shown.all() or not is_shown.any() or not can_do_without(recipe):
+            prepared = prepare(replace(case, label=None), recipe.modalities, settings=settings, labels=plan.labels)
+            trained, image, background = self._network, prepared.image, prepared.background
+        else:
+            available = [name for name in recipe.modalities if name in case.images]
+            prepared = prepare(replace(case, label=None), available, settings=settings, labels=plan.labels)
+            trained = ShownModalities(self._network, is_shown, recipe)
+            image, background = spread(prepared.image, is_shown), (0.0,) * len(is_shown)
         kept = predict_probabilities(
-            self._network,
-            prepared.image,
-            window=plan.recipe.sampling.size,
-            background=prepared.background,
+            trained,
+            image,
+            window=recipe.sampling.size,
+            background=background,
             settings=self._inference,
             readout=Readout.of(plan),
-            neighbours=plan.recipe.sampling.neighbours,
+            neighbours=recipe.sampling.neighbours,
         )
         return Prediction(
             probabilities=prepared.geometry.to_scan(kept),

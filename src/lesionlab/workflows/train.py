@@ -14,7 +14,7 @@ from lesionlab.core.plan import Plan
 from lesionlab.core.recipe import read_recipe
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.checkpoint import open_checkpoint, recover
-from lesionlab.engine.loop import Loop
+from lesionlab.engine.loop import Loop, Watch
 from lesionlab.engine.ranks import make_training_fabric
 from lesionlab.engine.start_weights import started_from
 from lesionlab.engine.stopping import Stop
@@ -23,6 +23,7 @@ from lesionlab.engine.training_state import Progress
 from lesionlab.workflows.division import open_divided
 from lesionlab.workflows.sealed import keep_sealed
 from lesionlab.workflows.training_data import choose_cases
+from lesionlab.workflows.training_report import write_training_page
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ def train(
     fraction: float = 1.0,
     split_file: Path | None = None,
     fold: int | None = None,
+    watch: Watch | None = None,
 ) -> Trained:
     """Train a network, or go on exactly where an earlier call ended.
 
@@ -83,6 +85,7 @@ def train(
             part of that of a larger one.
         split_file: A table that says which case is for training, validation or test; see `lesionlab.core.split`.
         fold: The fold of the split file that validates; without it the cases keep the parts of the file.
+        watch: Told step and score of every validation; the training ends early when it returns True.
 
     Raises:
         LesionlabError: Recipe, data or an earlier training in `out` cannot be used; the message says which.
@@ -106,10 +109,12 @@ def train(
     plan = plan.model_copy(update={"sealed": sealed})
     with fabric.rank_zero_first():
         is_longer = _begin_folder(plan, out, extend=extend)
-    loop = Loop(plan, fabric=fabric, **parts, folder=out)
+    loop = Loop(plan, fabric=fabric, **parts, folder=out, watch=watch)
     if is_longer:
         loop.extend()
     progress = _run(loop, start_from, workers=workers, stop_after=stop_after, stop=stop)
+    if progress.is_finished and fabric.is_global_zero:
+        write_training_page(out, parts["validation"])
     return Trained(
         folder=out,
         steps=progress.step,

@@ -1,0 +1,164 @@
+"""The verbs that make networks better: train, and tune what they were trained with."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tyro.conf import Positional, UseAppendAction
+
+from lesionlab.cli.durations import read_seconds
+from lesionlab.cli.made_files import name_files
+from lesionlab.cli.verbs import Data, Folder
+from lesionlab.core.errors import OptionError
+
+MADE = ("best", "last", "metrics.jsonl", "training.html")
+
+
+def train(
+    recipe: Positional[str],
+    data: Data,
+    out: Folder,
+    /,
+    *,
+    change: UseAppendAction[tuple[str, ...]] = (),
+    start_from: UseAppendAction[tuple[str, ...]] = (),
+    store: Path | None = None,
+    workers: int = 0,
+    stop_after: int | None = None,
+    max_time: str | None = None,
+    extend: bool = False,
+    fraction: float = 1.0,
+    split_file: Path | None = None,
+    fold: str | None = None,
+    seeds: int = 1,
+) -> int:
+    """Train a network, or go on where an earlier, interrupted training ended.
+
+    Args:
+        recipe: Name of a recipe (lesionlab list recipes) or path of a TOML file.
+        data: Layout and folder of the dataset.
+        out: Folder for checkpoints, metrics.jsonl and TensorBoard's files.
+        change: Override of the recipe, such as training.steps=500; may be repeated.
+        start_from: KIND:FILE of weights to begin with as far as they fit, such as own:weights.safetensors,
+            published:best.pth or, for hetero_med_seg, vssd:FILE and biformer:FILE; may be repeated.
+        store: Folder for prepared cases, to share them between trainings.
+        workers: Processes that prepare samples.
+        stop_after: Stop at this step; the same command without it goes on.
+        max_time: Stop after this time, such as 45m, 12h or 1h30m; the same command goes on.
+        extend: Let more steps or epochs be asked for than the training began with.
+        fraction: Share of the training patients to learn from, such as 0.1; of every category alike.
+        split_file: Which case is for training, validation or test, as lesionlab split writes it.
+        fold: The fold of the split file that validates, or "all" for a training per fold, one after the other.
+        seeds: Train so often, each time with another seed.
+    """
+    if seeds > 1 or fold == "all":
+        return _train_many(
+            recipe, data, out, fold=fold, seeds=seeds, change=change, start_from=start_from, store=store,
+            workers=workers, max_time=max_time, extend=extend, fraction=fraction, split_file=split_file,
+        )  # fmt: skip
+
+    from lesionlab.workflows.train import train as run
+
+    trained = run(
+        recipe,
+        data,
+        out,
+        changes=change,
+        start_from=start_from,
+        store=store,
+        workers=workers,
+        stop_after=stop_after,
+        max_time_s=read_limit(max_time),
+        extend=extend,
+        fraction=fraction,
+        split_file=split_file,
+        fold=None if fold is None else read_fold(fold),
+    )
+    state = "finished" if trained.is_finished else "stopped, to be gone on with"
+    print(f"{state} at step {trained.steps}; best validation {trained.chosen_by} {max(0.0, trained.best_score):.3f}")
+    return name_files(path for path in (out / name for name in MADE) if path.exists())
+
+
+def tune(
+    checkpoint: Folder,
+    data: Data,
+    /,
+    *,
+    score: str = "dice",
+    hyperparameters: Path | None = None,
+    workers: int = 0,
+    split_file: Path | None = None,
+) -> int:
+    """Choose threshold and smallest lesion on the validation cases, or search for hyper-parameters of a training.
+
+    Args:
+        checkpoint: Folder of a training or checkpoint; with --hyperparameters the folder for the search's trainings.
+        data: Layout and folder of the dataset it was trained with.
+        score: Metric to be highest on average (lesionlab list metrics).
+        hyperparameters: A study as TOML: recipe, trials, and the ranges of the keys that are varied.
+        workers: Processes that prepare samples in a search.
+        split_file: Which case is in which fold, for a search.
+    """
+    if hyperparameters is not None:
+        return _search(hyperparameters, data, checkpoint, workers=workers, split_file=split_file)
+
+    from lesionlab.workflows.tune import tune as run
+
+    tuned = run(checkpoint, data, score=score)
+    chosen = tuned.postprocessing
+    print(
+        f"threshold {chosen.threshold:g}, smallest lesion {chosen.smallest_lesion_mm3:g} mm3: {score} {tuned.score:.3f}"
+    )
+    return name_files(tuned.files)
+
+
+def read_limit(max_time: str | None) -> float | None:
+    """Return the seconds of --max-time, if it was given."""
+    return None if max_time is None else read_seconds(max_time)
+
+
+def read_fold(text: str) -> int:
+    """Return the number of a fold.
+
+    Raises:
+        OptionError: It is none.
+    """
+    if not text.isdigit():
+        raise OptionError('the number of a fold, or "all"', found=text, where="--fold", next_step="write --fold 0")
+    return int(text)
+
+
+def _search(study: Path, data: str, out: Path, *, workers: int, split_file: Path | None) -> int:
+    from lesionlab.workflows.search import search
+
+    found = search(study, data, out, workers=workers, split_file=split_file)
+    print(f"best validation score {found.score:.3f} with {', '.join(found.changes)}")
+    return name_files(found.files)
+
+
+def _train_many(
+    recipe: str,
+    data: str,
+    out: Path,
+    *,
+    fold: str | None,
+    seeds: int,
+    change: Sequence[str],
+    start_from: Sequence[str],
+    store: Path | None,
+    workers: int,
+    max_time: str | None,
+    extend: bool,
+    fraction: float,
+    split_file: Path | None,
+) -> int:
+    from lesionlab.workflows.train_many import folds_of, train_many
+
+    folds = () if fold is None else folds_of(split_file) if fold == "all" else (read_fold(fold),)
+    done = train_many(
+        recipe, data, out, folds=folds, seeds=seeds, changes=change, start_from=start_from, store=store,
+        workers=workers, max_time_s=read_limit(max_time), extend=extend, fraction=fraction, split_file=split_file,
+    )  # fmt: skip
+    for trained in done.trainings:
+        state = "finished" if trained.is_finished else "stopped"
+        print(f"{trained.folder.name}: {state} at step {trained.steps}, {trained.chosen_by} {trained.best_score:.3f}")
+    return name_files([done.summary])

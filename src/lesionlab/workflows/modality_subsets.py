@@ -1,0 +1,141 @@
+"""How well one checkpoint does with every subset of its modalities."""
+
+import csv
+import io
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+import lesionlab.networks  # noqa: F401  # registers what a plan may name
+from lesionlab.core.case import Case, Split
+from lesionlab.core.errors import CheckpointError, LayoutError
+from lesionlab.core.metric import MaskPair
+from lesionlab.core.progress import track
+from lesionlab.core.storage import write_text_atomically
+from lesionlab.engine.checkpoint import open_checkpoint
+from lesionlab.engine.postprocess import to_masks
+from lesionlab.engine.predictor import Predictor
+from lesionlab.engine.preprocess import read_reference
+from lesionlab.engine.shown_modalities import can_do_without
+from lesionlab.metrics.overlap import Dice
+from lesionlab.transforms.geometry import reorient
+from lesionlab.workflows.division import open_divided
+
+TABLE_FILE = "modality_subsets.csv"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subset:
+    """How well a checkpoint does with some of its modalities.
+
+    Attributes:
+        modalities: Those that it was shown.
+        region: Of the labels.
+        cases: How many were scored; a case whose masks are both empty counts as 1.
+        mean_dice: Over them.
+        retention: That mean as a share of the one with all modalities; NaN where that is 0.
+    """
+
+    modalities: tuple[str, ...]
+    region: str
+    cases: int
+    mean_dice: float
+    retention: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subsets:
+    """The table of all subsets, the whole first, and its file."""
+
+    rows: tuple[Subset, ...]
+    file: Path
+
+
+def evaluate_subsets(
+    checkpoint: Path, data: str, out: Path, *, split: Split | None = None, split_file: Path | None = None
+) -> Subsets:
+    """Predict and score cases with every subset of the modalities, as if the others had not been measured.
+
+    Args:
+        checkpoint: Folder of a checkpoint, or of a training (its best is used); trained with modality dropout.
+        data: LAYOUT:FOLDER of cases with masks and all modalities.
+        out: Where ``modality_subsets.csv`` goes.
+        split: Only the cases of this part.
+        split_file: Which case is in which part.
+
+    Raises:
+        CheckpointError: The network never learnt to do with fewer modalities.
+        LayoutError: There is no case with a mask.
+        LesionlabError: Checkpoint or data cannot be used.
+    """
+    opened = open_checkpoint(checkpoint)
+    _check_dropout(can_do_without(opened.plan.recipe), where=checkpoint)
+    _, layout = open_divided(data, split_file)
+    opened.check_modalities(layout.modalities, where=data)
+    cases = [case for case in layout.cases() if case.label is not None and (split is None or case.split == split)]
+    if not cases:
+        raise LayoutError("cases with masks", found="none", where=data, next_step="choose another --split")
+    predictor = Predictor(opened, opened.plan.recipe.inference)
+    subsets = tuple(_subsets(opened.plan.recipe.modalities))
+    work = track(itertools.product(subsets, cases), what="subsets", total=len(subsets) * len(cases))
+    dice = np.array([_case_dice(predictor, case, modalities) for modalities, case in work])
+    means = dice.reshape(len(subsets), len(cases), -1).mean(axis=1)
+    rows = tuple(
+        Subset(
+            modalities=modalities,
+            region=region,
+            cases=len(cases),
+            mean_dice=float(mean),
+            retention=float(mean / whole) if whole else float("nan"),
+        )
+        for modalities, found in zip(subsets, means, strict=True)
+        for region, mean, whole in zip(opened.plan.regions, found, means[0], strict=True)
+    )
+    write_text_atomically(out / TABLE_FILE, _table(rows))
+    return Subsets(rows=rows, file=out / TABLE_FILE)
+
+
+def _check_dropout(is_able: bool, *, where: Path) -> None:
+    if not is_able:
+        raise CheckpointError(
+            "a network that was trained to do with fewer modalities",
+            found="training.modality_dropout = 0",
+            where=where,
+            next_step="train with --change training.modality_dropout=0.3",
+        )
+
+
+def _subsets(modalities: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield all of them, then one less, and so on to each alone."""
+    for count in range(len(modalities), 0, -1):
+        yield from itertools.combinations(modalities, count)
+
+
+def _case_dice(predictor: Predictor, case: Case, modalities: tuple[str, ...]) -> list[float]:
+    """Return the Dice of each region of a case that has these modalities only."""
+    plan, postprocessing = predictor.checkpoint.plan, predictor.checkpoint.postprocessing
+    shown = replace(case, images={name: case.images[name] for name in modalities})
+    prediction = predictor.predict(shown)
+    grid = prediction.grid
+    masks = to_masks(prediction.probabilities, postprocessing, voxel_volume_mm3=grid.voxel_volume_mm3)
+    stored = read_reference(shown, scan=grid, modality=modalities[0], labels=plan.labels)
+    label = reorient(stored.array, source=stored.grid, target=grid)
+    counted, references = ~plan.labels.ignored_of(label), plan.labels.regions_of(label)
+    dice = Dice(both_empty=1.0)
+    return [
+        dice(MaskPair(predicted=mask & counted, reference=reference, spacing_mm=grid.spacing_mm))
+        for mask, reference in zip(masks, references, strict=True)
+    ]
+
+
+def _table(rows: Sequence[Subset]) -> str:
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["modalities", "region", "cases", "mean_dice", "retention"])
+    for row in rows:
+        words = ["+".join(row.modalities), row.region, row.cases, f"{row.mean_dice:.6f}", f"{row.retention:.6f}"]
+        writer.writerow(words)
+    return stream.getvalue()

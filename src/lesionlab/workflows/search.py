@@ -1,0 +1,225 @@
+"""Search for hyper-parameters: many short trainings, the hopeless ones cut off."""
+
+import csv
+import io
+import itertools
+import logging
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lesionlab.core.errors import OptionError
+from lesionlab.core.storage import write_text_atomically
+from lesionlab.workflows.train import train
+
+if TYPE_CHECKING:
+    import optuna
+
+logger = logging.getLogger(__name__)
+
+JOURNAL_FILE, TABLE_FILE, BEST_FILE = "study.journal", "trials.csv", "best_changes.txt"
+
+
+class Range(BaseModel):
+    """What one key of a recipe may be: one of `values`, or a number from `low` to `high`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    values: tuple[str | int | float | bool, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+
+    def suggest(self, trial: "optuna.Trial", key: str) -> Any:
+        """Return the value that the study tries next."""
+        if self.values:
+            return trial.suggest_categorical(key, self.values)
+        assert self.low is not None
+        assert self.high is not None
+        if self.low.is_integer() and self.high.is_integer() and not self.log:
+            return trial.suggest_int(key, int(self.low), int(self.high))
+        return trial.suggest_float(key, self.low, self.high, log=self.log)
+
+
+class Study(BaseModel):
+    """A search, as its TOML file says.
+
+    Attributes:
+        recipe: What is varied.
+        trials: How many trainings there shall be, cut off ones included.
+        ranges: "section.key" of the recipe -> what it may be.
+        changes: The same for all trials.
+        fold: That validates, with a split file.
+        steady_validations: So many at the beginning of a training never cut it off.
+        storage: Database URL that many machines share; a journal file beside the results without it.
+        seed: Of the search.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe: str
+    trials: int = Field(default=20, ge=1)
+    ranges: dict[str, Range] = Field(min_length=1)
+    changes: tuple[str, ...] = ()
+    fold: int = 0
+    steady_validations: int = Field(default=2, ge=0)
+    storage: str = ""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Searched:
+    """What a search found.
+
+    Attributes:
+        score: The best validation score of all trials.
+        changes: "key=value" of that trial, as `train` takes them.
+        files: Table of the trials, and the changes as a file.
+    """
+
+    score: float
+    changes: tuple[str, ...]
+    files: tuple[Path, ...]
+
+
+def search(
+    study_file: Path,
+    data: str,
+    out: Path,
+    *,
+    store: Path | None = None,
+    workers: int = 0,
+    split_file: Path | None = None,
+) -> Searched:
+    """Train with one choice of hyper-parameters after the other; what is below the median of the others is cut off.
+
+    The search can be interrupted and repeated, and run on many machines at once with a database as `storage`.
+
+    Args:
+        study_file: The study as TOML; see `Study`.
+        data: LAYOUT:FOLDER.
+        out: Where trials, table and best changes go.
+        store: Where prepared cases are kept; ``out/store`` without it.
+        workers: Processes that prepare samples.
+        split_file: Which case is for training and validation; the study's fold of it validates.
+
+    Raises:
+        OptionError: The study cannot be read, or Optuna is not installed.
+        LesionlabError: Recipe or data cannot be used.
+    """
+    settings = read_study(study_file)
+    study = _open_study(settings, out)
+
+    def objective(trial: "optuna.Trial") -> float:
+        chosen = [f"{key}={_written(found.suggest(trial, key))}" for key, found in settings.ranges.items()]
+        trial.set_user_attr("changes", chosen)
+
+        validations = itertools.count()
+
+        def watch(_step: int, score: float) -> bool:
+            trial.report(score, next(validations))
+            return trial.should_prune()
+
+        trained = train(
+            settings.recipe,
+            data,
+            out / f"trial{trial.number}",
+            changes=(*settings.changes, *chosen),
+            store=store or out / "store",
+            workers=workers,
+            split_file=split_file,
+            fold=settings.fold if split_file else None,
+            watch=watch,
+        )
+        if not trained.is_finished:
+            raise _optuna().TrialPruned
+        return trained.best_score
+
+    over = [trial for trial in study.trials if trial.state.is_finished()]
+    study.optimize(objective, n_trials=max(0, settings.trials - len(over)))
+    return _write(study, out)
+
+
+def read_study(path: Path) -> Study:
+    """Read a study's file.
+
+    Raises:
+        OptionError: It is no TOML, or no study.
+    """
+    try:
+        return Study.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+        raise OptionError(
+            "a study: recipe, trials and ranges",
+            found=" ".join(str(error).split())[:200],
+            where=path,
+            next_step="correct that; docs/training.md has an example",
+        ) from error
+
+
+def _open_study(settings: Study, out: Path) -> "optuna.Study":
+    found = _optuna()
+    found.logging.set_verbosity(found.logging.WARNING)
+    out.mkdir(parents=True, exist_ok=True)
+    storage: Any = settings.storage
+    if not storage:
+        storage = found.storages.JournalStorage(found.storages.journal.JournalFileBackend(str(out / JOURNAL_FILE)))
+    study: "optuna.Study" = found.create_study(
+        study_name=out.name,
+        storage=storage,
+        load_if_exists=True,
+        direction="maximize",
+        sampler=found.samplers.TPESampler(seed=settings.seed),
+        pruner=found.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=settings.steady_validations),
+    )
+    return study
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+        import optuna.storages.journal
+    except ImportError as error:
+        raise OptionError(
+            "Optuna, which searches", found="it is not installed", where="--hyperparameters",
+            next_step="pip install 'lesionlab[search]'",
+        ) from error  # fmt: skip
+    return optuna
+
+
+def _written(value: str | int | float | bool) -> str:
+    """Return a value as TOML has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, str) else repr(value)
+
+
+def _write(study: "optuna.Study", out: Path) -> Searched:
+    finished = [trial for trial in study.trials if trial.value is not None]
+    if not finished:
+        raise OptionError(
+            "at least one training that came to its end", found="none", where=out, next_step="raise trials in the study"
+        )
+    best = max(finished, key=lambda trial: trial.value or 0.0)
+    changes = tuple(best.user_attrs["changes"])
+    keys = sorted({key for trial in study.trials for key in trial.params})
+    write_text_atomically(out / TABLE_FILE, _table(study.trials, keys))
+    write_text_atomically(out / BEST_FILE, "".join(f"--change {change}\n" for change in changes))
+    return Searched(score=best.value or 0.0, changes=changes, files=(out / TABLE_FILE, out / BEST_FILE))
+
+
+def _table(trials: "Sequence[optuna.trial.FrozenTrial]", keys: Sequence[str]) -> str:
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["trial", "state", "validations", "score", *keys])
+    for trial in trials:
+        seen = trial.intermediate_values
+        score = trial.value if trial.value is not None else max(seen.values(), default="")
+        writer.writerow(
+            [trial.number, trial.state.name.lower(), len(seen), score, *(trial.params.get(key, "") for key in keys)]
+        )
+    return stream.getvalue()

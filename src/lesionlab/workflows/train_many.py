@@ -1,0 +1,129 @@
+"""One recipe trained with several seeds, and once for every fold of a split."""
+
+import json
+import logging
+import math
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lesionlab.core.errors import OptionError
+from lesionlab.core.recipe import read_recipe
+from lesionlab.core.split import read_split
+from lesionlab.core.storage import write_text_atomically
+from lesionlab.workflows.train import Trained, train
+
+logger = logging.getLogger(__name__)
+
+SUMMARY_FILE = "trainings.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedMany:
+    """What several trainings left behind.
+
+    Attributes:
+        trainings: Each with a folder of its own, in the order of folds and seeds.
+        summary: The file with their scores, mean and standard deviation.
+    """
+
+    trainings: tuple[Trained, ...]
+    summary: Path
+
+
+def train_many(
+    recipe: str,
+    data: str,
+    out: Path,
+    *,
+    folds: Sequence[int] = (),
+    seeds: int = 1,
+    changes: Sequence[str] = (),
+    start_from: Sequence[str] = (),
+    store: Path | None = None,
+    workers: int = 0,
+    max_time_s: float | None = None,
+    extend: bool = False,
+    fraction: float = 1.0,
+    split_file: Path | None = None,
+) -> TrainedMany:
+    """Train once per fold and seed, one after the other; a later call goes on where this one ended.
+
+    The trainings go to ``out/fold0-seed0`` and so on and share prepared cases. Without a split file, another seed also
+    chooses other validation cases.
+
+    Args:
+        recipe: Name or TOML file.
+        data: LAYOUT:FOLDER.
+        out: Where the trainings go.
+        folds: Of the split file; none trains on its parts as they are.
+        seeds: How many: the recipe's seed and the ones that follow it.
+        changes: As for `train`, as all that is not named here.
+        start_from: Weights to begin with.
+        store: Where prepared cases are kept; ``out/store`` without it.
+        workers: Processes that prepare samples.
+        max_time_s: For all trainings together.
+        extend: Let them become longer.
+        fraction: Share of the training patients.
+        split_file: Which case is in which fold.
+
+    Raises:
+        LesionlabError: As `train`.
+    """
+    first = read_recipe(recipe, changes=changes).training.seed
+    ends_at = time.monotonic() + (math.inf if max_time_s is None else max_time_s)
+    trainings = []
+    for fold in folds or (None,):
+        for seed in range(first, first + seeds):
+            name = f"seed{seed}" if fold is None else f"fold{fold}-seed{seed}"
+            logger.info("%s", name)
+            trained = train(
+                recipe,
+                data,
+                out / name,
+                changes=(*changes, f"training.seed={seed}"),
+                start_from=start_from,
+                store=store or out / "store",
+                workers=workers,
+                max_time_s=None if max_time_s is None else ends_at - time.monotonic(),
+                extend=extend,
+                fraction=fraction,
+                split_file=split_file,
+                fold=fold,
+            )
+            trainings.append(trained)
+    write_text_atomically(out / SUMMARY_FILE, json.dumps(_summary(trainings), indent=1) + "\n")
+    return TrainedMany(trainings=tuple(trainings), summary=out / SUMMARY_FILE)
+
+
+def folds_of(split_file: Path | None) -> tuple[int, ...]:
+    """Return the folds of a split file.
+
+    Raises:
+        OptionError: There is no file, or it knows no folds.
+        SplitError: The file cannot be read.
+    """
+    folds = () if split_file is None else read_split(split_file).folds
+    if not folds:
+        raise OptionError(
+            "a split file with folds",
+            found="none" if split_file is None else "one without",
+            where="--fold all",
+            next_step="make one (lesionlab split --folds 5) and give it as --split-file",
+        )
+    return folds
+
+
+def _summary(trainings: Sequence[Trained]) -> dict[str, object]:
+    scores = [trained.best_score for trained in trainings]
+    return {
+        "chosen_by": trainings[0].chosen_by,
+        "mean": statistics.fmean(scores),
+        "standard_deviation": statistics.stdev(scores) if len(scores) > 1 else None,
+        "trainings": [
+            {"folder": trained.folder.name, "steps": trained.steps, "score": trained.best_score,
+             "is_finished": trained.is_finished} for trained in trainings
+        ],
+    }  # fmt: skip

@@ -1,0 +1,50 @@
+"""Search for hyper-parameters: finished ones count, hopeless ones are cut off, and it can be repeated."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from lesionlab.core.errors import OptionError
+from lesionlab.workflows.search import Searched, read_study, search
+
+pytest.importorskip("optuna")
+
+STUDY = """
+recipe = "{recipe}"
+trials = {trials}
+changes = ["training.steps=1", "training.batch=2"]
+[ranges]
+"training.learning_rate" = {{ low = 1e-4, high = 1e-2, log = true }}
+"sampling.factor" = {{ low = 1, high = 3 }}
+"training.channels_last" = {{ values = [true, false] }}
+"""
+
+
+def search_with(trials: int, *, recipe: str, cohort: Path, store: Path, out: Path) -> Searched:
+    study = out.parent / "study.toml"
+    study.write_text(STUDY.format(recipe=recipe, trials=trials))
+    return search(study, f"wmh2017:{cohort}", out, store=store)
+
+
+def test_a_search_is_gone_on_with(cohort: Path, tiny_recipe: str, shared_store: Path, tmp_path: Path):
+    given = {"recipe": tiny_recipe, "cohort": cohort, "store": shared_store, "out": tmp_path / "search"}
+    first = search_with(1, **given)
+    second = search_with(2, **given)
+    assert second.score >= first.score
+    table = list(csv.DictReader(second.files[0].read_text().splitlines()))
+    assert [row["state"] for row in table] == ["complete", "complete"]
+    assert max(float(row["score"]) for row in table) == pytest.approx(second.score)
+    assert second.files[1].read_text().count("--change ") == 3
+    assert {change.split("=")[0] for change in second.changes} == {
+        "training.learning_rate",
+        "sampling.factor",
+        "training.channels_last",
+    }
+
+
+@pytest.mark.parametrize("text", ["recipe = 3", 'recipe = "a"\ntrials = 2', "no toml"])
+def test_what_is_no_study_is_refused(tmp_path: Path, text: str):
+    (tmp_path / "study.toml").write_text(text)
+    with pytest.raises(OptionError, match="a study: recipe, trials and ranges"):
+        read_study(tmp_path / "study.toml")
