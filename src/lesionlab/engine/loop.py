@@ -1,11 +1,11 @@
 """The optimisation loop: from a plan and stored cases to the best and the last checkpoint."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -36,6 +36,8 @@ from lesionlab.engine.validation import validate
 
 logger = logging.getLogger(__name__)
 
+Watch: TypeAlias = Callable[[int, float], bool]
+
 
 class Loop:
     """One training: network, loss, optimiser and stored cases, set up on the device at hand.
@@ -46,6 +48,7 @@ class Loop:
         training: Stored cases to learn from.
         validation: Stored cases to choose the best weights by.
         folder: Where ``best``, ``last``, metrics.jsonl and TensorBoard's files go.
+        watch: Told step and score of every validation; the training ends early when it returns True.
 
     Raises:
         OptionError: The batch cannot be shared evenly among the processes.
@@ -60,6 +63,7 @@ class Loop:
         training: Sequence[StoredCase],
         validation: Sequence[StoredCase],
         folder: Path,
+        watch: Watch | None = None,
     ) -> None:
         settings = plan.recipe.training
         check_share(fabric, batch=settings.batch)
@@ -73,7 +77,7 @@ class Loop:
         refresh_every = plan.recipe.sampling.refresh_every * plan.steps_per_epoch
         self.odds = LossOdds(self._sampler.playlist, every_steps=refresh_every)
         self.average = self._begin_average()
-        self._pace = Pace()
+        self._pace, self._watch = Pace(), watch
         self.progress = load_training_state(folder / "last", self)
 
     def start_from(self, sources: Sequence[str]) -> None:
@@ -113,13 +117,13 @@ class Loop:
     def _train(self, recorder: Recorder | None, tracker: Tracker, *, workers: int, last_step: int, stop: Stop) -> None:
         is_alone = self.fabric.world_size == 1  # several processes must stop at the same step, so none stops within one
         with stop.polled_by(self._polling()) if is_alone else nullcontext():
-            self._validate_if_due(recorder)  # a validation that was broken off
+            self._validate_if_due(recorder, stop)  # a validation that was broken off
             descent = self._prepare_descent()
             for batch in self._pace.timed(self._batches(workers=workers, last_step=last_step)):
                 value = self._take_step(descent, batch)
                 best, memory_gib = max(0.0, self.progress.best_score), used_gib(self.fabric.device)
                 tracker.advance(f"loss {value:.3f}, best {self.plan.chosen_by} {best:.3f}, {memory_gib:.1f} GiB")
-                self._validate_if_due(recorder)
+                self._validate_if_due(recorder, stop)
                 if self.progress.is_finished or is_wanted_anywhere(self.fabric, stop.is_wanted):
                     return
 
@@ -134,23 +138,21 @@ class Loop:
         while self.progress.step < last_step:
             first = self.progress.step
             until = self.odds.begin(first, last_step=last_step)
-            positions = [position for step in range(first, until) for position in self._positions(step)]
             loader = DataLoader(
                 self._sampler,
                 batch_size=len(self._positions(first)),
-                sampler=positions,
+                sampler=self._positions(first, until),
                 num_workers=workers,
                 worker_init_fn=ignore_signals,
             )
             prepared = self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
             yield from cast("Iterable[Sample]", prepared)
 
-    def _positions(self, step: int) -> range:
-        """Return which samples of the endless training this process sees in a step."""
+    def _positions(self, step: int, until: int | None = None) -> range:
+        """Return which samples of the endless training this process sees in one step, or in all before `until`."""
         batch = self.plan.recipe.training.batch
-        share = batch // self.fabric.world_size
-        first = step * batch + self.fabric.global_rank * share
-        return range(first, first + share)
+        end = (step + 1 if until is None else until) * batch
+        return range(step * batch + self.fabric.global_rank, end, self.fabric.world_size)
 
     def _take_step(self, descent: Descent, batch: Sample) -> float:
         settings, done = self.plan.recipe.training, self.progress
@@ -197,7 +199,7 @@ class Loop:
             is_itemised=self.odds.is_used,
         )
 
-    def _validate_if_due(self, recorder: Recorder | None) -> None:
+    def _validate_if_due(self, recorder: Recorder | None, stop: Stop) -> None:
         done, total = self.progress, self.plan.total_steps
         if done.step == done.validated or (done.step % self.plan.validate_every and done.step != total):
             return
@@ -218,6 +220,8 @@ class Loop:
             recorder.write(done.step, numbers)
             if found.picture is not None:
                 recorder.show(done.step, "worst_validation_case", found.picture)
+            if self._watch and self._watch(done.step, found.score):
+                stop.ask()
         logger.info("step %d: loss %.4f, %s %.4f", done.step, done.mean_loss, found.chosen_by, found.score)
         for name in ("best", "last") if self.progress.best_step == done.step else ("last",):
             self._save(name)

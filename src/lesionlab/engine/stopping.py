@@ -28,13 +28,17 @@ class Stop:
 
     def __init__(self, *, max_time_s: float = math.inf) -> None:
         self._deadline = time.monotonic() + max_time_s
-        self._signal = 0
+        self._signal, self._is_asked = 0, False
         self._owner = os.getpid()
 
     @property
     def is_wanted(self) -> bool:
-        """Whether a signal came or the time is over."""
-        return bool(self._signal) or time.monotonic() > self._deadline
+        """Whether a signal came, the time is over, or somebody asked."""
+        return self._is_asked or bool(self._signal) or time.monotonic() > self._deadline
+
+    def ask(self) -> None:
+        """Want the training to end."""
+        self._is_asked = True
 
     @contextmanager
     def listening(self) -> Iterator[None]:
