@@ -1,7 +1,7 @@
-"""The verb that tests reports against each other."""
+"""What compares: models by their reports, and visits of a patient."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
@@ -42,6 +42,28 @@ def compare(
         _print_numbers(comparison)
     print(f"intervals: bootstrap over patients, {compared.resamples} resamples, seed {compared.seed}")
     return name_files(compared.files)
+
+
+def follow_lesions(
+    predictions: Path,
+    data: str,
+    out: Path,
+    *,
+    percent: float,
+    mm3: float,
+    split: Literal["training", "validation", "test"] | None,
+    split_file: Path | None,
+) -> int:
+    """Say what became of the lesions between the visits of each patient; evaluate --longitudinal comes here."""
+    from lesionlab.metrics.longitudinal import CHANGES, ChangeLimits
+    from lesionlab.workflows.longitudinal import evaluate_longitudinal as run
+
+    limits = ChangeLimits(percent=percent, mm3=mm3)
+    done = run(predictions, data, out, limits=limits, split=split, split_file=split_file)
+    for pair in done.pairs:
+        counts = ", ".join(f"{change} {pair.count(change)}" for change in CHANGES)
+        print(f"{pair.patient} {pair.earlier} to {pair.later}, {pair.region}, {pair.side}: {counts}")
+    return name_files(done.files)
 
 
 def _print_numbers(comparison: "Comparison") -> None:
