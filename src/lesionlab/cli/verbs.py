@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from lesionlab.cli.comparing import follow_lesions
 from lesionlab.cli.made_files import name_files
 
 Split = Literal["training", "validation", "test"]
@@ -78,6 +79,9 @@ def evaluate(
     title: str = "Evaluation",
     split_file: Path | None = None,
     modality_subsets: bool = False,
+    longitudinal: bool = False,
+    change_percent: float = 25.0,
+    change_mm3: float = 3.0,
 ) -> int:
     """Score predicted masks against references and write tables and one page.
 
@@ -90,7 +94,20 @@ def evaluate(
         title: Heading of the page.
         split_file: Which case is in which part, as lesionlab split writes it.
         modality_subsets: Instead, show a checkpoint every subset of its modalities and write the table of their Dice.
+        longitudinal: Instead, follow the lesions of each patient (group) from visit to visit, in the order of the ids.
+        change_percent: Least change of a lesion's volume that counts then, of its earlier volume.
+        change_mm3: Least change of a lesion's volume that counts then.
     """
+    if longitudinal:
+        return follow_lesions(
+            predictions,
+            data,
+            out,
+            percent=change_percent,
+            mm3=change_mm3,
+            split=split,
+            split_file=split_file,
+        )
     if modality_subsets:
         return evaluate_subsets(predictions, data, out, split=split, split_file=split_file)
 
