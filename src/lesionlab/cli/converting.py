@@ -1,0 +1,33 @@
+"""The verb that writes a dataset anew in another form."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from lesionlab.cli.made_files import name_files
+
+
+def convert(
+    data: Annotated[Positional[str], arg(metavar="LAYOUT:FOLDER")],
+    form: Positional[Literal["nnunet_raw", "bids"]],
+    out: Positional[Path],
+    /,
+    *,
+    resample: bool = False,
+) -> int:
+    """Write a dataset as NIfTI in the folders of nnU-Net or of BIDS; the dataset itself stays as it is.
+
+    Args:
+        data: Layout and folder of the dataset.
+        form: Which folders.
+        out: New or empty folder, or that of an earlier conversion; finished cases are skipped.
+        resample: Bring images and masks onto the grid of each case's first modality where they lie on another.
+    """
+    from lesionlab.workflows.convert import convert as run
+
+    converted = run(data, form, out, resample=resample)
+    status = name_files(converted.files)
+    for case, reason in converted.failures.items():
+        print(f"failed: {case}: {reason}")
+    return 1 if converted.failures else status

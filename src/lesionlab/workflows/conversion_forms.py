@@ -1,0 +1,116 @@
+"""Where a converted case's files go, and what describes them: a contract, and the numbering of masks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Integer, UInt8
+
+from lesionlab.core.case import Case, Modality
+from lesionlab.core.labels import Labels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbering:
+    """Consecutive stored values: one for each combination of regions that a voxel may lie in.
+
+    Regions keep their extent; two stored values that belong to the same regions become one.
+
+    Attributes:
+        regions: Region name -> new values; the largest set first, and a region in another after it.
+        ignored: The new value of what must not count, higher than all others, or None.
+        values: Stored value -> new value.
+    """
+
+    regions: dict[str, tuple[int, ...]]
+    ignored: int | None
+    values: dict[int, int]
+
+    @classmethod
+    def of(cls, labels: Labels) -> "Numbering":
+        """Number the combinations of regions: fewer regions first, then in the order of the regions."""
+        names = labels.names
+        combined = {
+            value: tuple(position for position, name in enumerate(names) if value in labels.regions[name])
+            for value in sorted(labels.values - labels.ignored - {0})
+        }
+        order = sorted(set(combined.values()), key=lambda regions: (len(regions), regions))
+        number = {regions: position + 1 for position, regions in enumerate(order)}
+        ignored = len(order) + 1 if labels.ignored else None
+        of_regions = {
+            name: tuple(number[regions] for regions in order if position in regions)
+            for position, name in enumerate(names)
+        }
+        values = {value: number[regions] for value, regions in combined.items()}
+        return cls(
+            regions=dict(sorted(of_regions.items(), key=lambda pair: -len(pair[1]))),
+            ignored=ignored,
+            values=values | (dict.fromkeys(labels.ignored, ignored) if ignored else {}),
+        )
+
+    @property
+    def are_exclusive(self) -> bool:
+        """Whether every region has one value of its own."""
+        numbers = [number for values in self.regions.values() for number in values]
+        return len(numbers) == len(self.regions) == len(set(numbers))
+
+    def painted(self, region: str) -> int:
+        """Return the value of a region's voxels that lie in no smaller region; its first where there is no such."""
+        names = list(self.regions)
+        smaller = {number for name in names[names.index(region) + 1 :] for number in self.regions[name]}
+        own = [number for number in self.regions[region] if number not in smaller]
+        return (own or list(self.regions[region]))[0]
+
+    def renumber(self, label: Integer[np.ndarray, "x y z"]) -> UInt8[np.ndarray, "x y z"]:
+        """Return a mask with the new values; every stored value must be declared, and undeclared ones become 0."""
+        table = np.zeros(max(*self.values, int(label.max(initial=0)), 0) + 1, dtype=np.uint8)
+        for value, number in self.values.items():
+            table[value] = number
+        renumbered: UInt8[np.ndarray, "x y z"] = table[label]
+        return renumbered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The dataset that is converted.
+
+    Attributes:
+        modalities: In its own order.
+        numbering: Of its masks.
+        citation: Its paper or address.
+    """
+
+    modalities: tuple[Modality, ...]
+    numbering: Numbering
+    citation: str
+
+
+@runtime_checkable
+class Form(Protocol):
+    """A form that datasets are converted to; all paths are relative to the new folder.
+
+    Attributes:
+        layout: The layout that reads it.
+        shares_grid: Whether all images of a case must be there and lie on one grid.
+    """
+
+    layout: str
+    shares_grid: bool
+
+    def check(self, cases: Sequence[Case]) -> None:
+        """Refuse cases that the form has no names for, before anything is written."""
+        ...
+
+    def image_file(self, case: Case, modality: Modality) -> Path:
+        """Return where an image goes."""
+        ...
+
+    def label_file(self, case: Case) -> Path:
+        """Return where the mask goes."""
+        ...
+
+    def descriptions(self, cases: Sequence[Case], origin: Origin) -> dict[Path, str]:
+        """Return the text files that describe the whole dataset."""
+        ...

@@ -1,0 +1,189 @@
+"""Write a dataset anew in a form that other programs read."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+from jaxtyping import Num
+
+from lesionlab.core.case import Case
+from lesionlab.core.errors import LayoutError, LesionlabError, StorageError
+from lesionlab.core.grid import Grid
+from lesionlab.core.labels import Labels
+from lesionlab.core.layout import Layout
+from lesionlab.core.progress import track
+from lesionlab.core.storage import write_text_atomically
+from lesionlab.engine.case_files import read_mask, read_scan
+from lesionlab.engine.content_key import content_key
+from lesionlab.engine.finished_work import FinishedWork
+from lesionlab.engine.images import Image, write_image
+from lesionlab.layouts.opening import open_layout
+from lesionlab.transforms.geometry import to_working
+from lesionlab.workflows.bids_form import RECORD, BidsForm
+from lesionlab.workflows.conversion_forms import Form, Numbering, Origin
+from lesionlab.workflows.nnunet_form import NnunetForm
+
+logger = logging.getLogger(__name__)
+
+FormName: TypeAlias = Literal["nnunet_raw", "bids"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Converted:
+    """What a conversion left behind.
+
+    Attributes:
+        files: Every image, mask and description, finished before or now.
+        failures: Case id -> why it was not converted.
+    """
+
+    files: tuple[Path, ...]
+    failures: dict[str, str]
+
+
+def convert(data: str, form: FormName, out: Path, *, resample: bool = False) -> Converted:
+    """Write every case of a dataset as NIfTI in the folders of nnU-Net or of BIDS; the dataset stays as it is.
+
+    Axes are turned nearest to RAS+, which changes no value. Masks get consecutive values from 1 on, one for each
+    combination of regions, and what must not count the highest. A case that fails does not stop the others; finished
+    cases are skipped when neither their files nor the form have changed. At the end the new folder is read back.
+
+    Args:
+        data: LAYOUT:FOLDER.
+        form: Which folders.
+        out: A new or empty folder, or that of an earlier conversion of the same dataset.
+        resample: Whether to interpolate images, and take the nearest value of masks, onto the grid of the first
+            modality where they lie on another. nnU-Net wants one grid.
+
+    Raises:
+        LayoutError: The dataset cannot be read, `out` holds something else, or the form has no names for the cases.
+        StorageError: A file could not be written whole, or the new folder does not read back.
+    """
+    _, layout = open_layout(data)
+    cases = tuple(layout.cases())
+    origin = Origin(modalities=layout.modalities, numbering=Numbering.of(layout.labels), citation=layout.citation)
+    built: Form = NnunetForm(layout.modalities) if form == "nnunet_raw" else BidsForm(cases, origin.numbering)
+    built.check(cases)
+    work = _open_work(out, cases, source=layout.folder)
+    failures: dict[str, str] = {}
+    for case in track(cases, what="converting", total=len(cases)):
+        key = _key(case, layout, settings=[form, resample])
+        if not work.is_done(case.id, key=key):
+            work.forget(case.id)
+            try:
+                files = _convert_case(case, layout, built=built, origin=origin, out=out, resample=resample)
+            except StorageError:
+                raise
+            except LesionlabError as error:
+                failures[case.id] = str(error)
+                logger.error("case %s: %s", case.id, error)
+                continue
+            work.add(case.id, key=key, files=files)
+    finished = [case for case in cases if case.id not in failures]
+    described = _describe(finished, built=built, origin=origin, out=out)
+    written = [path for case in finished for path in work.files(case.id)]
+    return Converted(files=(*written, *described), failures=failures)
+
+
+def _open_work(out: Path, cases: Sequence[Case], *, source: Path) -> FinishedWork:
+    """Refuse a folder that is the dataset's own, or that holds something else than an earlier conversion of it."""
+    new, old = out.resolve(), source.resolve()
+    if new == old or old in new.parents or new in old.parents:
+        raise LayoutError(
+            "a folder apart from the dataset", found=str(out), where=source, next_step="choose another folder"
+        )
+    work = FinishedWork(out / RECORD)
+    others = sorted(set(work.cases) - {case.id for case in cases})
+    is_other = out.is_dir() and any(out.iterdir()) and not work.path.exists()
+    if others or is_other or out.is_file():
+        raise LayoutError(
+            "a new or empty folder, or one of an earlier conversion of this dataset",
+            found=f"a conversion with case {others[0]!r}" if others else "other files",
+            where=out,
+            next_step="choose another folder, or empty this one",
+        )
+    return work
+
+
+def _key(case: Case, layout: Layout, *, settings: list[object]) -> str:
+    parts = [sorted(case.parts.items()), case.label_part, list(case.images), case.split, case.group]
+    return content_key(case.files, settings=[*settings, parts, repr(layout.labels), list(layout.modalities)])
+
+
+def _convert_case(case: Case, layout: Layout, *, built: Form, origin: Origin, out: Path, resample: bool) -> list[Path]:
+    """Read and judge all images of a case before the first is written."""
+    missing = [name for name in layout.modalities if name not in case.images]
+    if built.shares_grid and missing:
+        raise LayoutError(
+            f"the modalities {', '.join(layout.modalities)}",
+            found=f"no {', '.join(missing)}",
+            where=f"case {case.id}",
+            next_step="take the case out, or leave the modality out of the dataset",
+        )
+    places = {built.image_file(case, name): case.images[name] for name in layout.modalities if name in case.images}
+    names = [name for name in layout.modalities if name in case.images]
+    images = {place: read_scan(case, name) for place, name in zip(places, names, strict=True)}
+    if case.label is not None:
+        places[built.label_file(case)] = case.label
+        images[built.label_file(case)] = _read_label(case, layout.labels, origin.numbering)
+    working = next(iter(images.values())).grid.canonical()
+    targets = {
+        place: _target(image, working, path=places[place], built=built, resample=resample)
+        for place, image in images.items()
+    }
+    for place, image in images.items():
+        is_mask = case.label is not None and place == built.label_file(case)
+        _write(out / place, image, target=targets[place], order=0 if is_mask else 1)
+    return [out / place for place in images]
+
+
+def _read_label(case: Case, labels: Labels, numbering: Numbering) -> Image:
+    assert case.label is not None, "the case has a mask"
+    label = read_mask(case, labels)
+    labels.check(label.array, where=case.label)
+    return replace(label, array=numbering.renumber(label.array).astype(np.int16))
+
+
+def _target(image: Image, working: Grid, *, path: Path, built: Form, resample: bool) -> Grid:
+    """Return the grid to write on: the image's own, or that of the case's first where all must share it."""
+    own = image.grid.canonical()
+    if resample or not built.shares_grid:
+        return working if resample else own
+    advice = "register it, or let it be resampled: --resample"
+    working.check_same(own, mine=Path("the first modality"), others=path, next_step=advice)
+    return working
+
+
+def _write(path: Path, image: Image, *, target: Grid, order: int) -> None:
+    array = to_working(image.array, image.grid, working=target, order=order)
+    write_image(path, _compact(array), grid=target, space_code=image.space_code)
+
+
+def _compact(array: Num[np.ndarray, "x y z"]) -> Num[np.ndarray, "x y z"]:
+    """Return whole numbers as integers, so that the file stays as small as its source."""
+    limits = np.iinfo(np.int16)
+    is_small = limits.min <= array.min(initial=0) and array.max(initial=0) <= limits.max
+    return array.astype(np.int16) if is_small and np.array_equal(array, np.rint(array)) else array
+
+
+def _describe(cases: Sequence[Case], *, built: Form, origin: Origin, out: Path) -> list[Path]:
+    """Write the descriptions and read the new folder back: it must have all cases and nothing else."""
+    if not cases:
+        return []
+    texts = built.descriptions(cases, origin)
+    for name, text in texts.items():
+        write_text_atomically(out / name, text)
+    _, read = open_layout(f"{built.layout}:{out}")
+    found = list(read.cases())
+    labelled = sum(case.label is not None for case in cases)
+    if (len(found), sum(case.label is not None for case in found)) != (len(cases), labelled):
+        raise StorageError(
+            f"{len(cases)} cases, {labelled} with masks, when the new folder is read back",
+            found=f"{len(found)} cases",
+            where=out,
+            next_step="empty the folder and convert again",
+        )
+    return [out / name for name in texts]
