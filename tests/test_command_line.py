@@ -25,6 +25,7 @@ WORDS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "demo": (("out",), {"--patients", "--seed"}),
     "check": (("data",), {"--json", "--fix"}),
     "split": (("data", "out"), {"--kind", "--folds", "--share", "--sealed-share", "--seed"}),
+    "convert": (("data", "form", "out"), {"--resample", "--no-resample"}),
     "list": (("kind",), set()),
     "train": (
         ("recipe", "data", "out"),

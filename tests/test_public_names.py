@@ -9,6 +9,7 @@ import lesionlab
 PARAMETERS: dict[str, str] = {
     "build_network": "name * modalities regions **options",
     "check": "data",
+    "convert": "data form out * resample=False",
     "evaluate": "predictions data out * protocols=('wmh2017',) split=None title='Evaluation' notice='' split_file=None",
     "import_weights": "file_or_state_dict * network **options",
     "predict": "checkpoint data out * split=None save_probabilities=False overlap=None flips=None split_file=None",
