@@ -8,12 +8,13 @@ import lesionlab
 
 PARAMETERS: dict[str, str] = {
     "build_network": "name * modalities regions **options",
-    "check": "data",
+    "check": "data * midplane=False",
+    "compare": "reports out * metrics=() margins=None by=() columns=None title='Comparison'",
     "convert": "data form out * resample=False",
-    "evaluate": "predictions data out * protocols=('wmh2017',) split=None title='Evaluation' notice='' split_file=None",
+    "evaluate": "predictions data out * protocols=('lesionlab',) split=None title='Evaluation' notice='' split_file=None",
     "import_weights": "file_or_state_dict * network **options",
     "predict": "checkpoint data out * split=None save_probabilities=False overlap=None flips=None split_file=None",
-    "score": "predicted reference * spacing_mm protocol='wmh2017'",
+    "score": "predicted reference * spacing_mm protocol='lesionlab'",
     "split": "data out * kind='kfold' folds=5 share=0.2 sealed_share=0.0 seed=0",
     "train": "recipe data out * changes=() start_from=() store=None workers=0 stop_after=None "
     "max_time_s=None extend=False fraction=1.0 split_file=None fold=None watch=None",

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from lesionlab.core.metric import MaskPair
 from lesionlab.core.protocol import LabelMap
-from lesionlab.protocols.synapse_net_paper import SynapseNetPaper
+from lesionlab.metrics.overlap import Accuracy
+from lesionlab.protocols.synapse_net_paper import SynapseNetBratsPaper, SynapseNetPaper
 
 
 def scored(predicted: LabelMap, reference: LabelMap) -> dict[str, float]:
@@ -32,16 +34,26 @@ def test_lesion_scores_equal_the_published(published: dict[str, Any], smallest_v
 
 def test_case_metrics_equal_the_published_at_its_own_best_threshold(published: dict[str, Any]) -> None:
     reference, probability = published["gt"].numpy(), published["prob"].numpy()
-    candidates = []
-    for threshold in np.arange(0.05, 0.96, 0.05):
-        lesions = cc3d.dust(probability > threshold, threshold=3, connectivity=26)
-        candidates.append(scored(lesions, reference))
-    best = max(candidates, key=lambda scores: scores["dsc"])
-    dice, hd95_voxels, recall, _, avd_percent, f1 = published["case_metrics"]
+    kept = [
+        cc3d.dust(probability > threshold, threshold=3, connectivity=26) for threshold in np.arange(0.05, 0.96, 0.05)
+    ]
+    best = max((scored(lesions, reference) for lesions in kept), key=lambda scores: scores["dsc"])
+    dice, hd95_voxels, recall, accuracy, avd_percent, f1 = published["case_metrics"]
     expected = {
         "dsc": dice, "hd95_voxels": hd95_voxels, "lesion_f1": f1, "lesion_recall": recall, "avd_percent": avd_percent
     }  # fmt: skip
     assert best == pytest.approx(expected, abs=1e-6)
+    best_lesions = max(kept, key=lambda lesions: scored(lesions, reference)["dsc"])
+    pair = MaskPair(predicted=best_lesions, reference=reference > 0.5, spacing_mm=(1.0, 1.0, 1.0))
+    assert Accuracy()(pair) == pytest.approx(accuracy, abs=1e-9)
+
+
+def test_region_scores_equal_the_published(published: dict[str, Any]) -> None:
+    predicted, reference = (published["brats"][name].numpy() for name in ("pred", "gt"))
+    scores = SynapseNetBratsPaper().score(predicted, reference, spacing_mm=(1.0, 1.0, 5.0))
+    names = {"dsc": "Dice", "hd95_voxels": "HD95"}
+    ours = {f"{names[score.metric]}_{score.region}": score.value for score in scores}
+    assert ours == pytest.approx(published["brats"]["metrics"], abs=1e-6)
 
 
 def test_empty_masks_follow_the_published_rules() -> None:

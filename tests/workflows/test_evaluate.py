@@ -52,7 +52,7 @@ def test_writes_tables_summary_and_page(tmp_path: Path, cases: list[Case]) -> No
         tmp_path / "predictions",
         cases,
         WMH,
-        protocols=["wmh2017", "synapse_net_paper", "regions"],
+        protocols=["wmh2017", "synapse_net_paper", "lesionlab"],
         out=tmp_path / "out",
         notice="Synthetic patients",
     )
@@ -67,7 +67,7 @@ def test_writes_tables_summary_and_page(tmp_path: Path, cases: list[Case]) -> No
     table = {line["case"]: line for line in csv.DictReader((tmp_path / "out" / "cases.csv").read_text().splitlines())}
     assert [table[case]["wmh2017.dsc"] for case in "abcd"] == ["1.0", "0.75", "0.0", ""]
     assert table["d"]["synapse_net_paper.dsc"] == "0.0"  # there, other pathology counts as lesion
-    assert float(table["b"]["regions.reference_volume_ml"]) == pytest.approx(32 * 3 / 1000)
+    assert float(table["b"]["lesionlab.reference_volume_ml"]) == pytest.approx(32 * 3 / 1000)
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (summary["summary"][0]["n"], summary["summary"][0]["n_defined"]) == (4, 3)
     assert repr(Report.read(tmp_path / "out")) == repr(done.report)  # NaN is not equal to itself
@@ -113,7 +113,7 @@ def test_a_failure_is_drawn_first_and_never_as_best(tmp_path: Path, cases: list[
 
 def test_legacy_rules_are_never_shown_alone(tmp_path: Path, cases: list[Case]) -> None:
     done = evaluate_cases(tmp_path / "predictions", cases, WMH, protocols=["synapse_net_paper"], out=tmp_path / "out")
-    assert [rules.name for rules in done.report.rules] == ["synapse_net_paper", "regions"]
+    assert [rules.name for rules in done.report.rules] == ["synapse_net_paper", "lesionlab"]
     assert "Legacy beside official" in done.page.read_text()
 
 
@@ -151,7 +151,7 @@ def test_undeclared_values_are_refused(tmp_path: Path) -> None:
 
 
 def test_scores_two_arrays() -> None:
-    scores = score(lesion(5, 4, 2), lesion(4, 4, 2), spacing_mm=(1.0, 1.0, 3.0))
+    scores = score(lesion(5, 4, 2), lesion(4, 4, 2), spacing_mm=(1.0, 1.0, 3.0), protocol="wmh2017")
     assert scores["dsc"] == 0.75
     assert list(scores) == ["dsc", "hd95_mm", "avd_percent", "lesion_recall", "lesion_f1"]
     assert scores.reasons == {}
@@ -159,7 +159,7 @@ def test_scores_two_arrays() -> None:
 
 def test_scores_say_why_a_value_is_undefined() -> None:
     empty = np.zeros((4, 4, 4), dtype=bool)
-    scores = score(empty, empty, spacing_mm=(1.0, 1.0, 1.0))
+    scores = score(empty, empty, spacing_mm=(1.0, 1.0, 1.0), protocol="wmh2017")
     assert np.isnan(scores["dsc"])
     assert scores.reasons["dsc"] == "both masks are empty"
 

@@ -74,7 +74,7 @@ def evaluate(
     out: Folder,
     /,
     *,
-    protocol: str = "wmh2017",
+    protocol: str = "lesionlab",
     split: Split | None = None,
     title: str = "Evaluation",
     split_file: Path | None = None,

@@ -5,6 +5,7 @@ One file per family; a new metric is a frozen dataclass under ``@metric("name")`
 
 from lesionlab.metrics import hausdorff as hausdorff
 from lesionlab.metrics import lesion as lesion
+from lesionlab.metrics import lesion_match as lesion_match
 from lesionlab.metrics import lesion_wise as lesion_wise
 from lesionlab.metrics import mean_distance as mean_distance
 from lesionlab.metrics import overlap as overlap

@@ -12,10 +12,11 @@ from lesionlab.core.metric import MaskPair, metric
 class Dice:
     """Twice the shared voxels over the voxels of both masks; in [0, 1].
 
-    One empty mask gives 0.
+    An empty prediction gives 0.
 
     Args:
         both_empty: What two empty masks give.
+        reference_empty: What an empty reference gives when something was predicted.
         smooth_voxels: Added to numerator and denominator, as published scripts do so that two empty masks give 1.
 
     Source: Dice 1945, doi:10.2307/1932409.
@@ -26,10 +27,13 @@ class Dice:
     undefined_when: ClassVar[str] = ""
 
     both_empty: float = math.nan
+    reference_empty: float = 0.0
     smooth_voxels: float = 0.0
 
     def __call__(self, pair: MaskPair) -> float:
-        """Return the Dice coefficient; `both_empty` when there is nothing to divide by."""
+        """Return the Dice coefficient, by the declared policy where there is nothing to divide by."""
+        if self.reference_empty and pair.predicted_voxels and not pair.reference_voxels:
+            return self.reference_empty
         voxels = pair.predicted_voxels + pair.reference_voxels + self.smooth_voxels
         return (2 * pair.shared_voxels + self.smooth_voxels) / voxels if voxels else self.both_empty
 

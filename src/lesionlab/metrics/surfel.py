@@ -154,8 +154,9 @@ class SurfelDice:
         area = found.predicted_areas.sum() + found.reference_areas.sum()
         if not area:
             return self.both_empty
-        near = found.predicted_areas[found.from_predicted <= self.tolerance_mm].sum()
-        return float((near + found.reference_areas[found.from_reference <= self.tolerance_mm].sum()) / area)
+        tolerance_mm = self.tolerance_mm + 1e-9  # as coordinates times spacing are rounded
+        near = found.predicted_areas[found.from_predicted <= tolerance_mm].sum()
+        return float((near + found.reference_areas[found.from_reference <= tolerance_mm].sum()) / area)
 
 
 def _codes(mask: Mask, *, axes: int) -> UInt8[np.ndarray, "a b c"]:

@@ -32,7 +32,7 @@ from lesionlab.workflows.evaluate_categories import evaluate_categories
 from lesionlab.workflows.sealed import count_evaluation
 
 PAGE_FILE = "report.html"
-OFFICIAL = "regions"
+OFFICIAL = "lesionlab"
 SOFTWARE = ("lesionlab", "numpy", "scipy", "connected-components-3d", "nibabel")
 
 
@@ -70,7 +70,7 @@ def score(
     reference: Shaped[np.ndarray, "..."],
     *,
     spacing_mm: Sequence[float],
-    protocol: str = "wmh2017",
+    protocol: str = OFFICIAL,
 ) -> Scores:
     """Score one mask against another; a 2-D image counts as a volume one voxel thick.
 
@@ -111,7 +111,7 @@ def evaluate(
     data: str,
     out: Path,
     *,
-    protocols: Sequence[str] = ("wmh2017",),
+    protocols: Sequence[str] = (OFFICIAL,),
     split: Split | None = None,
     title: str = "Evaluation",
     notice: str = "",
