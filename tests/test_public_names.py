@@ -11,7 +11,9 @@ PARAMETERS: dict[str, str] = {
     "check": "data * midplane=False",
     "compare": "reports out * metrics=() margins=None by=() columns=None title='Comparison'",
     "convert": "data form out * resample=False",
-    "evaluate": "predictions data out * protocols=('lesionlab',) split=None title='Evaluation' notice='' split_file=None",
+    "evaluate": (
+        "predictions data out * protocols=('lesionlab',) split=None title='Evaluation' notice='' split_file=None"
+    ),
     "import_weights": "file_or_state_dict * network **options",
     "predict": "checkpoint data out * split=None save_probabilities=False overlap=None flips=None split_file=None",
     "score": "predicted reference * spacing_mm protocol='lesionlab'",
