@@ -3,6 +3,7 @@
 import numpy as np
 
 from lesionlab.pages.chart import INK, SOFT, as_svg, chart_style, colour_of, name_rows, new_figure
+from lesionlab.pages.offline_page import unit_words
 from lesionlab.statistics.comparison import Comparison
 
 
@@ -58,5 +59,5 @@ def draw_differences(comparison: Comparison) -> bytes:
         if comparison.margin > 0:
             axes.axvspan(-comparison.margin, comparison.margin, color="#2a9d6f", alpha=0.12, linewidth=0)
         name_rows(axes, [f"{pair.first} − {pair.second}" for pair in pairs])
-        axes.set_xlabel(f"difference in {comparison.table.metric} ({comparison.table.unit})")
+        axes.set_xlabel(f"difference in {comparison.table.metric} ({unit_words(comparison.table.unit)})")
         return as_svg(figure)

@@ -19,6 +19,7 @@ KINDS: Final = {
     "lesion_recall": "lesion_recall",
     "lesion_precision": "lesion_precision",
     "recall": "recall",
+    "f1": "dice",
     "sensitivity": "recall",
     "precision": "precision",
     "specificity": "specificity",

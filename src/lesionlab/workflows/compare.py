@@ -87,6 +87,20 @@ def compare(
     )
     strata = divide_patients(models, tables, by=by, columns=columns)
     notes = tuple(_notes(models, comparisons))
+    files = _write(models, comparisons, strata, notes, out=out, title=title)
+    return Compared(comparisons=comparisons, strata=strata, notes=notes, page=files[0], files=files)
+
+
+def _write(
+    models: Sequence[ModelReports],
+    comparisons: Sequence[Comparison],
+    strata: Sequence[Stratification],
+    notes: Sequence[str],
+    *,
+    out: Path,
+    title: str,
+) -> tuple[Path, ...]:
+    """Write the page, the numbers and the table; return the paths, the page first."""
     paper = write_tables(comparisons)
     page = render_comparison(
         comparisons,
@@ -106,8 +120,7 @@ def compare(
     }
     for name, text in texts.items():
         write_text_atomically(out / name, text)
-    files = tuple(out / name for name in texts)
-    return Compared(comparisons=comparisons, strata=strata, notes=notes, page=out / PAGE_FILE, files=files)
+    return tuple(out / name for name in texts)
 
 
 def _matches(table: ScoreTable, name: str) -> bool:
