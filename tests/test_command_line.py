@@ -23,7 +23,7 @@ from lesionlab.core.recipe import recipe_names
 
 WORDS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "demo": (("out",), {"--patients", "--seed"}),
-    "check": (("data",), {"--json", "--fix"}),
+    "check": (("data",), {"--json", "--fix", "--midplane", "--no-midplane"}),
     "split": (("data", "out"), {"--kind", "--folds", "--share", "--sealed-share", "--seed"}),
     "convert": (("data", "form", "out"), {"--resample", "--no-resample"}),
     "list": (("kind",), set()),

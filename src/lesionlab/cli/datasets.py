@@ -23,6 +23,7 @@ def check(
     *,
     json: Annotated[Path | None, arg(metavar="FILE")] = None,
     fix: Annotated[Path | None, arg(metavar="OUT")] = None,
+    midplane: bool = False,
 ) -> int:
     """Judge images and masks before training; exit 1 when a case cannot be used.
 
@@ -30,11 +31,12 @@ def check(
         data: Layout and folder of the dataset.
         json: Also write every finding to this file.
         fix: Write a repaired copy of the dataset into this new folder, with a record of every change, and judge that.
+        midplane: Also tell where the plane between the hemispheres lies in each head; seconds a case.
     """
     from lesionlab.workflows.check import check as run
     from lesionlab.workflows.check.finding import write_findings
 
-    findings = run(data) if fix is None else _fix(data, fix)
+    findings = run(data, midplane=midplane) if fix is None else _fix(data, fix)
     _show(findings)
     made = [] if fix is None else [fix, fix / "repairs.json"]
     if json is not None:
@@ -105,7 +107,9 @@ def _show(findings: Sequence["Finding"]) -> None:
 
     counts = {severity: sum(finding.severity == severity for finding in findings) for severity in STYLES}
     title = ", ".join(f"{count} {severity}{'s' * (count != 1)}" for severity, count in counts.items())
-    table = Table("severity", "rule", "case", "file", "finding", title=title)
+    table = Table(title=title)
+    for column in ("severity", "rule", "case", "file", "finding"):
+        table.add_column(column, no_wrap=column in ("severity", "rule"), overflow="fold")
     for severity, *cells in _lines(findings):
         table.add_row(severity, *map(escape, cells), style=STYLES[severity])
     Console(soft_wrap=True).print(table if findings else "nothing remarkable")

@@ -36,7 +36,8 @@ def asymmetry_map(
     spread = 1.4826 * float(np.median(np.abs(difference[both]))) if both.any() else 0.0
     if spread < 1e-12:
         return np.zeros_like(image)
-    contrast = gaussian_gradient_magnitude(smooth, 1.0) / min(spacing_mm)
+    filled = np.where(both, smooth, np.float32(np.median(smooth[both])))  # air must not look like contrast
+    contrast = gaussian_gradient_magnitude(filled, 1.0) / min(spacing_mm)
     contrast = gaussian_filter(np.maximum(contrast, contrast[::-1]), sigmas)
     usual = np.hypot(spread, _MISPLACED_MM * contrast)
     depth_mm = distance_transform_edt(np.pad(both, 1), sampling=spacing_mm)[1:-1, 1:-1, 1:-1]

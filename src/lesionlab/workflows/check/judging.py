@@ -1,13 +1,13 @@
 """The order in which a dataset is judged: case by case, then as a whole."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from lesionlab.core.case import Case
 from lesionlab.core.labels import Labels
 from lesionlab.core.progress import track
 from lesionlab.layouts.opening import open_layout
-from lesionlab.workflows.check import dataset, exchanged, grids, headers, intensities, masks
+from lesionlab.workflows.check import dataset, exchanged, grids, headers, intensities, masks, mirror
 from lesionlab.workflows.check.copies import Copies
 from lesionlab.workflows.check.finding import Finding
 from lesionlab.workflows.check.scan import Scan, load
@@ -35,11 +35,12 @@ RULES: tuple[Rule, ...] = (
 """What is asked of every case; a new rule is one function and one entry."""
 
 
-def check(data: str) -> tuple[Finding, ...]:
+def check(data: str, *, midplane: bool = False) -> tuple[Finding, ...]:
     """Judge every case of a dataset, and the dataset as a whole.
 
     Args:
         data: LAYOUT:FOLDER.
+        midplane: Also tell for each case where the plane between the hemispheres lies; seconds a case.
 
     Raises:
         LayoutError: The folder does not follow its layout, or a case lacks a modality.
@@ -47,24 +48,26 @@ def check(data: str) -> tuple[Finding, ...]:
     """
     _, layout = open_layout(data)
     cases = tuple(layout.cases())
-    findings = judge(track(cases, what="checking", total=len(cases)), layout.labels)
+    rules = (*RULES, mirror.judge_midplane) if midplane else RULES
+    findings = judge(track(cases, what="checking", total=len(cases)), layout.labels, rules=rules)
     whole = (*dataset.judge_modalities(cases, layout), *dataset.judge_left_over(cases, layout.folder))
     return (*findings, *whole)
 
 
-def judge(cases: Iterable[Case], labels: Labels) -> tuple[Finding, ...]:
+def judge(cases: Iterable[Case], labels: Labels, *, rules: Sequence[Rule] = RULES) -> tuple[Finding, ...]:
     """Judge cases, one in memory at a time; no finding means that nothing is remarkable.
 
     Args:
         cases: What to judge.
         labels: The stored values that masks may hold.
+        rules: What is asked of every case.
     """
     findings: list[Finding] = []
     copies, appearances = Copies(), exchanged.Appearances()
     for case in cases:
         scan, unreadable = load(case, labels)
         findings += unreadable
-        for rule in RULES:
+        for rule in rules:
             findings += rule(scan)
         findings += copies.judge(scan)
         appearances.remember(scan)
