@@ -209,7 +209,7 @@ class Loop:
         numbers = {
             **({"loss": done.mean_loss} if done.loss_steps else {}),
             **found.numbers,
-            "learning_rate": float(self.optimiser.param_groups[0]["lr"]),
+            "learning_rate": planned_rate(self.plan, done.step - 1),
             "skipped_steps": float(done.skipped),
             **self._diagnose(trained),
             **pace,
