@@ -10,6 +10,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from PIL import Image as Picture
 from tiny_training import AFFINE, SHAPE, phantom, save, write_case
 
 from lesionlab.cli.main import main
@@ -321,6 +322,19 @@ def test_a_stored_lesion_of_255_is_read_by_the_labels(folder: Path):
     grey = Labels(regions={"lesion": frozenset({1})}, lesion_above=127.0)
     assert judge([case], grey) == ()
     assert {finding.rule for finding in judge([case], LABELS)} == {"label-unknown", "label-empty"}
+
+
+def test_a_channel_in_the_place_of_another_is_noted(tmp_path: Path):
+    """Of 655 slices of the LGG set, 117 have FLAIR in the place of a sequence that was not acquired."""
+    flair, t1, _ = phantom(0)
+    channels = [flair[..., 2] / 3, t1[..., 2] / 3, flair[..., 2] / 3]
+    pixels = np.stack([np.clip(channel, 0, 255).astype(np.uint8).T for channel in channels], axis=2)
+    Picture.fromarray(pixels).save(tmp_path / "slice.png")
+    names = ("t1", "flair", "t1ce")
+    images, parts = dict.fromkeys(names, tmp_path / "slice.png"), dict(zip(names, "012", strict=True))
+    case = Case(id="a", images=images, parts=parts, label=None, group="a")
+    findings = judge([case], LABELS)
+    assert {(one.rule, one.severity) for one in findings} == {("repeated-channel", "note"), ("label-missing", "note")}
 
 
 def test_further_masks_on_another_grid(folder: Path):

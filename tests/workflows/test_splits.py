@@ -216,3 +216,18 @@ def test_lesion_loads_are_in_millilitres(folder: Path, tmp_path: Path):
     divided = split(f"cohort:{folder}", tmp_path / "split.csv", kind="site")
     assert divided.loads_ml["case_10_0"] == pytest.approx(10 * VOXEL_ML)
     assert [line.patients for line in divided.summary()] == [10, 10, 10]
+
+
+@pytest.mark.slow
+def test_no_patient_of_the_lgg_set_is_shared(real_data: Path, tmp_path: Path):
+    """655 slices of 88 patients; one line that is moved to another part is refused."""
+    divided = split(f"image_mask:{real_data / '2d' / 'lgg_mri'}", tmp_path / "split.csv", kind="holdout")
+    test, training = patients(divided.table, part="test"), patients(divided.table, part="training")
+    assert (len(test), len(training)) == (18, 70)
+    assert not test & training
+    lines = divided.file.read_text().splitlines()
+    moved = next(number for number, line in enumerate(lines) if line.endswith(",test"))
+    lines[moved] = lines[moved].replace(",test", ",training")
+    divided.file.write_text("\n".join(lines))
+    with pytest.raises(SplitError, match="every patient in one part; found patient TCGA_"):
+        read_split(divided.file)

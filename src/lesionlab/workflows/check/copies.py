@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lesionlab.core.case import Case
+from lesionlab.core.case import Case, Modality
 from lesionlab.engine.images import Image
 from lesionlab.workflows.check.finding import Finding
 from lesionlab.workflows.check.intensities import is_constant
@@ -45,7 +45,8 @@ class Copies:
             earlier = self.images.setdefault(_digest_in_any_order(image), mine)
             if earlier is not mine:
                 has_copy = True
-                yield _copied_image(scan, mine, earlier=earlier)
+                is_one_file = earlier.where == mine.where
+                yield _repeated_channel(scan, modality) if is_one_file else _copied_image(scan, mine, earlier=earlier)
         if not has_copy:
             yield from self._judge_mask(scan)
 
@@ -63,6 +64,17 @@ class Copies:
                 found=f"the mask of case {earlier.case.id}, {earlier.where}",
                 next_step="find out which of the two patients it belongs to",
             )
+
+
+def _repeated_channel(scan: Scan, modality: Modality) -> Finding:
+    return scan.finding(
+        "repeated-channel",
+        scan.case.images[modality],
+        severity="note",
+        wanted="modalities that differ from one another",
+        found=f"what {modality} shows also under another name in the same file",
+        next_step="nothing, if the dataset's authors put one sequence in the place of another that was not acquired",
+    )
 
 
 def _copied_image(scan: Scan, mine: _Seen, *, earlier: _Seen) -> Finding:
