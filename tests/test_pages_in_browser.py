@@ -49,7 +49,7 @@ def test_a_report_and_a_comparison_of_three_trained_models(
         masks, report = tmp_path / f"masks{number}", tmp_path / f"report{number}"
         predict(run, data, masks)
         reports.append(str(evaluate(masks, data, report, protocols=PROTOCOLS).page.parent))
-    compared = compare(reports, tmp_path / "comparison")
+    compared = compare(reports, tmp_path / "comparison", metrics=["lesionlab.dice", "synapse_net_paper.dsc"])
     assert len(compared.comparisons[0].models) == 3
     assert opened(tmp_path / "report0" / "report.html", tmp_path) == ""
     assert opened(compared.page, tmp_path) == ""
