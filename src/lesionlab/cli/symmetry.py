@@ -19,7 +19,7 @@ def pretrain(
     workers: int = 0,
     stop_after: int | None = None,
 ) -> int:
-    """Pre-train an encoder on scans without outlines, or go on with it; train --start-from takes its weights.
+    """Pre-train an encoder on scans without outlines, or go on with it; a training can start from its weights.
 
     Args:
         recipe: Name of a recipe for pre-training (lesionlab list recipes) or path of a TOML file.
