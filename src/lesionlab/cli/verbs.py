@@ -86,7 +86,8 @@ def evaluate(
     """Score predicted masks against references and write tables and one page.
 
     Args:
-        predictions: Folder of the masks, named as predict names them; of a training with --modality-subsets.
+        predictions: Folder of the masks (of predict, nnU-Net, BIDS), or CSV of case,prediction; with --modality-subsets
+            of a training.
         data: Layout and folder of the references.
         out: Folder for the tables and the page.
         protocol: Whose rules, several separated by commas (lesionlab list protocols).

@@ -12,7 +12,7 @@ from jaxtyping import Shaped
 
 import lesionlab.protocols  # noqa: F401 (registers them)
 from lesionlab.core.case import Case, Split
-from lesionlab.core.errors import GridError, LayoutError, OptionError
+from lesionlab.core.errors import GridError, OptionError
 from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.lesion_table import LESIONS_FILE, LesionRow, write_lesions
 from lesionlab.core.metric import Score, Spacing
@@ -29,6 +29,7 @@ from lesionlab.workflows.case_pictures import draw_cases
 from lesionlab.workflows.category_files import TABLE_FILE
 from lesionlab.workflows.division import open_divided
 from lesionlab.workflows.evaluate_categories import evaluate_categories
+from lesionlab.workflows.prediction_files import is_table_of_pairs, match_predictions
 from lesionlab.workflows.sealed import count_evaluation
 
 PAGE_FILE = "report.html"
@@ -117,13 +118,14 @@ def evaluate(
     notice: str = "",
     split_file: Path | None = None,
 ) -> Evaluation:
-    """Score ``<case>_mask.nii.gz`` of every case of a dataset; write tables, summary and page.
+    """Score the predicted mask of every case of a dataset; write tables, summary and page.
 
     A table of probabilities of categories, or a folder with such a ``categories.csv`` as a classifier's prediction
     leaves it, is scored as a classification, whatever the protocols.
 
     Args:
-        predictions: Folder of the masks, or of ``categories.csv``, or such a table itself.
+        predictions: Folder of the masks or CSV file of pairs (`match_predictions` tells which names are known), or
+            folder of ``categories.csv``, or such a table itself.
         data: LAYOUT:FOLDER of the references.
         out: Folder for ``report.html``, ``scores.csv``, ``cases.csv`` and ``summary.json``.
         protocols: Whose rules, at least one; the first one's first score chooses the cases to look at.
@@ -138,7 +140,7 @@ def evaluate(
     _, layout = open_divided(data, split_file)
     cases = tuple(case for case in layout.cases() if split is None or case.split == split)
     table = predictions / TABLE_FILE if predictions.is_dir() else predictions
-    if table.is_file():
+    if table.is_file() and not is_table_of_pairs(table):
         provenance = _provenance(predictions, cases, out=out)
         report, measures, files = evaluate_categories(
             table, cases, out, provenance=provenance, title=title, notice=notice
@@ -157,10 +159,10 @@ def evaluate_cases(
     title: str = "Evaluation",
     notice: str = "",
 ) -> Evaluation:
-    """Score ``<case>_mask.nii.gz`` of every case against its reference; write tables, summary and page.
+    """Score the predicted mask of every case against its reference; write tables, summary and page.
 
     Args:
-        predictions: Folder of the masks.
+        predictions: Folder of the masks, or CSV file of pairs.
         cases: What was to be predicted; each with a reference.
         labels: What stored values mean; a mask with others is refused.
         protocols: Whose rules, at least one; the first one's first score chooses the cases to look at.
@@ -217,24 +219,6 @@ def _checked_spacing(spacing_mm: Sequence[float], *, axes: int) -> Spacing:
         )
     x, y, z = (float(mm) for mm in (*spacing_mm, 1.0)[:3])
     return (x, y, z)
-
-
-def match_predictions(predictions: Path, cases: Sequence[Case]) -> dict[str, Path]:
-    """Return the predicted mask of each case."""
-    masks = {case.id: predictions / f"{case.id}_mask.nii.gz" for case in cases}
-    lacking = {
-        "a predicted mask <case>_mask.nii.gz": [case for case, path in masks.items() if not path.is_file()],
-        "a reference mask": [case.id for case in cases if case.label is None],
-    }
-    for wanted, absent in lacking.items():
-        if absent or not cases:
-            raise LayoutError(
-                f"{wanted} for every case",
-                found=f"none for {len(absent)} of {len(cases)}: {', '.join(absent[:20])}" if cases else "no case",
-                where=predictions,
-                next_step="predict the missing cases, or evaluate only those that have both (--split)",
-            )
-    return masks
 
 
 def _score_case(

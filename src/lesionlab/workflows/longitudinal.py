@@ -21,7 +21,7 @@ from lesionlab.engine.images import read_label
 from lesionlab.metrics.longitudinal import CHANGES, ChangeLimits, FollowedLesion, follow_lesions
 from lesionlab.pages.longitudinal_page import VisitPair, render_longitudinal
 from lesionlab.workflows.division import open_divided
-from lesionlab.workflows.evaluate import match_predictions
+from lesionlab.workflows.prediction_files import match_predictions
 
 PAGE_FILE = "longitudinal.html"
 LESIONS_FILE = "followed_lesions.csv"

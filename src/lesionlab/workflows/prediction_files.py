@@ -1,0 +1,81 @@
+"""Which file is the predicted mask of which case, in every form in which predictions lie on disk."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from lesionlab.core.case import Case
+from lesionlab.core.errors import LayoutError
+
+ENDINGS = (".nii.gz", ".nii")
+NAMES = ("{case}_mask", "{case}", "{case}_pred", "{case}_seg")
+"""As `predict` names them, as nnU-Net does, and two common habits."""
+BIDS_SUFFIXES = ("_mask", "_dseg")
+PAIRS_COLUMNS = ("case", "prediction")
+
+
+def is_table_of_pairs(predictions: Path) -> bool:
+    """Return whether this is a CSV file with the columns "case" and "prediction"."""
+    if predictions.suffix != ".csv" or not predictions.is_file():
+        return False
+    with predictions.open(encoding="utf-8-sig", newline="") as stream:
+        return set(PAIRS_COLUMNS) <= set(csv.DictReader(stream).fieldnames or ())
+
+
+def match_predictions(predictions: Path, cases: Sequence[Case]) -> dict[str, Path]:
+    """Return the predicted mask of each case.
+
+    Args:
+        predictions: A folder with ``<case>_mask.nii.gz`` as predict leaves it, ``<case>.nii.gz`` as nnU-Net does, or
+            files that end in ``_mask`` or ``_dseg`` below ``sub-`` folders as BIDS derivatives have them; or a CSV file
+            with the columns "case" and "prediction", its paths beginning at the file's own folder.
+        cases: What was to be predicted, each with a reference.
+
+    Raises:
+        LayoutError: There is no case, some lack a prediction or a reference, or several files fit one case.
+    """
+    found = _read_pairs(predictions) if is_table_of_pairs(predictions) else _find(predictions, cases)
+    masks = {case.id: found[case.id] for case in cases if case.id in found and found[case.id].is_file()}
+    lacking = {
+        "a predicted mask <case>_mask.nii.gz": [case.id for case in cases if case.id not in masks],
+        "a reference mask": [case.id for case in cases if case.label is None],
+    }
+    for wanted, absent in lacking.items():
+        if absent or not cases:
+            raise LayoutError(
+                f"{wanted} for every case",
+                found=f"none for {len(absent)} of {len(cases)}: {', '.join(absent[:20])}" if cases else "no case",
+                where=predictions,
+                next_step="predict the missing cases, or evaluate only those that have both (--split)",
+            )
+    return masks
+
+
+def _read_pairs(table: Path) -> dict[str, Path]:
+    with table.open(encoding="utf-8-sig", newline="") as stream:
+        return {line["case"]: table.parent / line["prediction"] for line in csv.DictReader(stream)}
+
+
+def _find(folder: Path, cases: Sequence[Case]) -> dict[str, Path]:
+    derivatives = _derivatives(folder)
+    found = {}
+    for case in cases:
+        names = [name.format(case=case.id) + ending for name in NAMES for ending in ENDINGS]
+        direct = [path for path in (folder / name for name in names) if path.is_file()]
+        fitting = direct[:1] or [path for path in derivatives if path.name.startswith(f"{case.id}_")]
+        if len(fitting) > 1:
+            raise LayoutError(
+                f"one predicted mask of case {case.id}",
+                found=", ".join(path.name for path in fitting[:4]),
+                where=folder,
+                next_step="leave one, or list cases and predictions in a CSV file",
+            )
+        if fitting:
+            found[case.id] = fitting[0]
+    return found
+
+
+def _derivatives(folder: Path) -> list[Path]:
+    """Return the masks of a folder of BIDS derivatives."""
+    endings = tuple(suffix + ending for suffix in BIDS_SUFFIXES for ending in ENDINGS)
+    return sorted(path for path in folder.glob("sub-*/**/*") if path.name.endswith(endings))
