@@ -13,9 +13,10 @@ import pytest
 from tiny_training import phantom, save, write_case
 
 from lesionlab.core.errors import CheckpointError, LayoutError, OptionError
+from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.postprocessing import Postprocessing
 from lesionlab.engine.checkpoint import open_checkpoint, save_postprocessing
-from lesionlab.workflows.predict import Predicted, predict
+from lesionlab.workflows.predict import Predicted, predict, stored_values
 from lesionlab.workflows.train import Trained
 
 
@@ -159,3 +160,10 @@ def test_a_checkpoint_for_other_modalities_is_refused(trained: Trained, data: Pa
     (folder / "plan.json").write_text(other.plan.model_dump_json())
     with pytest.raises(CheckpointError, match="3 modalities flair, t1, dwi"):
         predict(folder, f"wmh2017:{data}", tmp_path / "out")
+
+
+def test_masks_hold_the_values_of_the_data_that_they_are_made_for(trained: Trained) -> None:
+    plan = open_checkpoint(trained.folder).plan.model_copy(update={"regions": {"WT": (1, 2, 4), "ET": (4,)}})
+    newer = Labels(regions={"ET": frozenset({3}), "WT": frozenset({1, 2, 3})})
+    assert stored_values(plan, newer) == {"WT": (1, 2, 3), "ET": (3,)}
+    assert stored_values(plan, LESION) == {"WT": (1, 2, 4), "ET": (4,)}

@@ -51,7 +51,8 @@ def to_unit_range(image: Float32[np.ndarray, "x y z"], *, ends: tuple[float, flo
     low, high = ends
     if high - low < 1e-8:
         return np.zeros_like(image)
-    return (np.clip(image, low, high) - np.float32(low)) / np.float32(high - low)
+    scaled: Float32[np.ndarray, "x y z"] = (np.clip(image, low, high) - np.float32(low)) / np.float32(high - low)
+    return scaled
 
 
 def normalise_picture(image: Float32[np.ndarray, "x y z"], *, modality: str) -> Float32[np.ndarray, "x y z"]:

@@ -6,7 +6,8 @@ from pathlib import Path
 import lesionlab.layouts
 import lesionlab.losses
 import lesionlab.transforms  # noqa: F401  # these three register what a recipe may name
-from lesionlab.core.errors import CheckpointError, RecipeError
+from lesionlab.core.errors import CheckpointError, LayoutError, RecipeError
+from lesionlab.core.labels import Labels
 from lesionlab.core.layout import layout
 from lesionlab.core.plan import Fingerprint, Plan, outputs
 from lesionlab.core.recipe import Choice, Recipe, read_recipe
@@ -14,6 +15,7 @@ from lesionlab.engine.checkpoint import save_checkpoint
 from lesionlab.engine.planning import complete
 from lesionlab.engine.published_weights import Coverage, Imported, import_published
 from lesionlab.engine.training_state import Progress
+from lesionlab.layouts.opening import open_layout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +39,14 @@ def import_checkpoint(file: Path, out: Path, *, network: str, recipe: str, layou
         out: Folder of the checkpoint.
         network: Registered name of the network that the weights are of.
         recipe: How scans are prepared and windows slide; its network's options give way to those of the weights.
-        layout_name: What the network's regions mean: those of this layout's masks.
+        layout_name: What the network's regions mean: those of this layout's masks. A layout whose folder tells them
+            is given as LAYOUT:FOLDER.
 
     Raises:
         CheckpointError: The file cannot be used, or fits neither network, recipe nor layout.
         LesionlabError: No such network, recipe or layout.
     """
-    labels = layout.get(layout_name)(folder=Path()).labels
+    labels = _labels_of(layout_name)
     chosen = read_recipe(recipe)
     if chosen.network.name != network:
         raise RecipeError(
@@ -82,6 +85,20 @@ _UNKNOWN = Fingerprint(
     median_lesion_volume_ml=0.0,
 )
 """Nothing is known of the scans that published weights were trained on."""
+
+
+def _labels_of(layout_name: str) -> Labels:
+    if ":" in layout_name:
+        return open_layout(layout_name)[1].labels
+    labels = getattr(layout.get(layout_name), "labels", None)
+    if not isinstance(labels, Labels):
+        raise LayoutError(
+            "a layout whose masks always mean the same",
+            found=f"{layout_name}, whose folder tells what they mean",
+            where="--layout",
+            next_step=f"give {layout_name}:FOLDER",
+        )
+    return labels
 
 
 def _check_sizes(imported: Imported, recipe: Recipe, *, regions: int, where: Path) -> None:

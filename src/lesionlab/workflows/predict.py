@@ -11,6 +11,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 import lesionlab.networks  # noqa: F401  # registers what a plan may name
 from lesionlab.core.case import Case, Split
 from lesionlab.core.errors import LayoutError, LesionlabError, OptionError
+from lesionlab.core.labels import Labels
+from lesionlab.core.layout import Layout
+from lesionlab.core.plan import Plan
 from lesionlab.core.progress import track
 from lesionlab.core.recipe import Inference
 from lesionlab.core.storage import write_bytes_atomically
@@ -82,21 +85,23 @@ def predict(
     """
     opened = open_checkpoint(checkpoint)
     inference = _change(opened.plan.recipe.inference, {"overlap": overlap, "flips": flips})
-    cases = select_cases(data, opened, split=split, split_file=split_file)
+    _, layout = open_divided(data, split_file)
+    cases = select_cases(layout, opened, split=split, where=data)
     note_sealed(opened, out)
     if opened.plan.categories:
         _check_no_windows(overlap)
         tables, reasons = predict_categories(opened, cases, out, flips=inference.flips)
         return Predicted(files=tables, failures=reasons)
     predictor = Predictor(opened, inference)
-    state = _state_of(opened, [inference.model_dump(), save_probabilities])
+    regions = stored_values(opened.plan, layout.labels)
+    state = _state_of(opened, [inference.model_dump(), save_probabilities, regions])
     manifest = _read_manifest(out)
     failures: dict[str, str] = {}
     for case in track(cases, what="predicting", total=len(cases)):
         key = content_key(case.images.values(), settings=state)
         if not _is_done(manifest.get(case.id), key=key, out=out):
             try:
-                files = _predict_case(predictor, case, out=out, save_probabilities=save_probabilities)
+                files = _predict_case(predictor, case, out=out, regions=regions, save_probabilities=save_probabilities)
             except LesionlabError as error:
                 failures[case.id] = str(error)
                 logger.error("case %s: %s", case.id, error)
@@ -108,21 +113,28 @@ def predict(
     return Predicted(files=tuple(written), failures=failures)
 
 
-def select_cases(
-    data: str, checkpoint: Checkpoint, *, split: Split | None, split_file: Path | None = None
-) -> Sequence[Case]:
-    """Return the cases of LAYOUT:FOLDER, of one split if asked for.
+def stored_values(plan: Plan, labels: Labels) -> dict[str, tuple[int, ...]]:
+    """Return the values that each region of a mask is written with: the data's own where they know the same regions.
+
+    So a network that learned enhancing tumour as 4 writes it as 3 where the data have it so.
+    """
+    if set(plan.regions) != set(labels.regions):
+        return plan.regions
+    return {name: tuple(sorted(labels.regions[name])) for name in plan.regions}
+
+
+def select_cases(layout: Layout, checkpoint: Checkpoint, *, split: Split | None, where: str) -> Sequence[Case]:
+    """Return a layout's cases, of one split if asked for.
 
     Raises:
         LayoutError: There is none.
         CheckpointError: The checkpoint needs modalities that the layout does not have.
     """
-    _, layout = open_divided(data, split_file)
-    checkpoint.check_modalities(layout.modalities, where=data)
+    checkpoint.check_modalities(layout.modalities, where=where)
     cases = [case for case in layout.cases() if split is None or case.split == split]
     if not cases:
         raise LayoutError(
-            f"cases of split {split}", found="none", where=data, next_step="choose another split, or leave it out"
+            f"cases of split {split}", found="none", where=where, next_step="choose another split, or leave it out"
         )
     return cases
 
@@ -149,14 +161,16 @@ def _check_no_windows(overlap: float | None) -> None:
         )
 
 
-def _predict_case(predictor: Predictor, case: Case, *, out: Path, save_probabilities: bool) -> list[Path]:
+def _predict_case(
+    predictor: Predictor, case: Case, *, out: Path, regions: dict[str, tuple[int, ...]], save_probabilities: bool
+) -> list[Path]:
     prediction = predictor.predict(case)
     plan, grid = predictor.checkpoint.plan, prediction.grid
     masks = to_masks(
         prediction.probabilities, predictor.checkpoint.postprocessing, voxel_volume_mm3=grid.voxel_volume_mm3
     )
     files = [out / f"{case.id}_mask.nii.gz"]
-    label = to_label_map(masks, plan.regions)
+    label = to_label_map(masks, regions)
     write_image(files[0], label, grid=grid, space_code=prediction.space_code)
     if case.images[plan.recipe.modalities[0]].suffix.lower() in PICTURE_ENDINGS:
         files.append(out / f"{case.id}_mask.png")
