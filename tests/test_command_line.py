@@ -70,7 +70,7 @@ def test_the_words_of_a_verb(verb: str, capsys: pytest.CaptureFixture[str]):
     assert tuple(one.name for one in parameters if one.kind is one.POSITIONAL_ONLY) == places
     assert ended(verb, "--help") == 0
     said = capsys.readouterr().out
-    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", said)) == options | {"--help"}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", said)) == options | {"--help"}
 
 
 KINDS: dict[str, Iterable[str]] = {

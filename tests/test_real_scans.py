@@ -23,26 +23,24 @@ modalities = ["flair", "t1"]
 name = "synapse_net"
 options = { widths = [12, 16, 24, 32, 48], token_channels = 48, heads = 4, dropout = 0.0, drop_path = 0.0 }
 [loss]
-name = "synapse_net_binary"
-options = { boundary_weight = 4.0 }
+name = "dice_cross_entropy"
 [sampling]
-size = [112, 112]
+size = [160, 160]
 [augmentation]
 name = "flips_and_intensity"
 options = { flip = 0.0, intensity = 0.0 }
 [training]
-steps = 600
-batch = 8
+steps = 1100
+batch = 4
 learning_rate = 3e-3
 final_learning_rate = 1e-5
 warm_up = 0.05
 [validation]
-every = 8
+every = 40
 """
 
-LEAST_DICE = 0.65
-"""600 steps were seen to give 0.77 (0.69, 0.80, 0.82). The aim is 0.80, which needs more; see the T1 of 104252, whose
-top slice is saturated throughout and draws false positives."""
+LEAST_DICE = 0.80
+"""Mean over the three scans that were learned; 850 steps were seen to give 0.804 (0.77, 0.82, 0.83)."""
 
 
 def lesionlab(*words: object) -> None:

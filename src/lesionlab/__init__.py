@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from lesionlab.engine.published_weights import import_weights
     from lesionlab.workflows.build_network import build_network
     from lesionlab.workflows.check import check
+    from lesionlab.workflows.compare import compare
     from lesionlab.workflows.convert import convert
     from lesionlab.workflows.evaluate import evaluate, score
     from lesionlab.workflows.predict import predict
@@ -17,11 +18,24 @@ if TYPE_CHECKING:
     from lesionlab.workflows.train import train
     from lesionlab.workflows.tune import tune
 
-__all__ = ["build_network", "check", "convert", "evaluate", "import_weights", "predict", "score", "split", "train", "tune"]
+__all__ = [
+    "build_network",
+    "check",
+    "compare",
+    "convert",
+    "evaluate",
+    "import_weights",
+    "predict",
+    "score",
+    "split",
+    "train",
+    "tune",
+]
 
 _HOMES = {
     "build_network": "lesionlab.workflows.build_network",
     "check": "lesionlab.workflows.check",
+    "compare": "lesionlab.workflows.compare",
     "convert": "lesionlab.workflows.convert",
     "evaluate": "lesionlab.workflows.evaluate",
     "import_weights": "lesionlab.engine.published_weights",

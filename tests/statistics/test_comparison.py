@@ -67,7 +67,7 @@ def test_one_patient_gives_numbers_without_intervals() -> None:
 def test_strata_hold_the_patients_that_belong_to_them() -> None:
     table = table_of(a=0.0, b=0.1)
     parts = {patient: "Utrecht" if index < 4 else "Singapore" for index, patient in enumerate(PATIENTS[:-1])}
-    singapore, utrecht = stratify(table, parts, by="site")
+    singapore, utrecht = stratify(table, parts, by="site").strata
     assert (singapore.n, utrecht.n) == (19, 4)
     assert utrecht.is_small
     assert not singapore.is_small

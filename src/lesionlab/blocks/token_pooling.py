@@ -2,10 +2,19 @@
 
 from typing import Literal, TypeAlias
 
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
 Pool: TypeAlias = Literal["token0", "mean", "attention"]
+FixedPool: TypeAlias = Literal["token0", "token1", "mean"]
+"""The mean of all tokens, or one of the first two along the last axis: a corner of the volume, as published."""
+
+
+def pool_tokens(features: Float[Tensor, "batch channel i j k"], pool: FixedPool) -> Float[Tensor, "batch channel"]:
+    """Return one vector per volume, with nothing to learn; "token1" needs at least two tokens."""
+    tokens = rearrange(features, "batch channel i j k -> batch (i j k) channel")
+    return tokens.mean(dim=1) if pool == "mean" else tokens[:, int(pool[-1])]
 
 
 class TokenPooling(nn.Module):

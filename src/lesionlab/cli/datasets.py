@@ -72,7 +72,7 @@ def split(
 
     Args:
         data: Layout and folder of the dataset.
-        out: The table, for people to read and edit; train, predict and evaluate take it as --split-file.
+        out: The table, for people to read and edit; train, predict and evaluate take it by the option split-file.
         kind: official: as the dataset's authors divided it; holdout: a share of the patients for test; kfold: folds
             with alike sites and lesion loads; site: one fold per site; nnunet: the folds that nnU-Net draws.
         folds: How many, for kfold and nnunet.

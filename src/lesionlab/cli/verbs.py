@@ -174,9 +174,11 @@ def list_names(kind: Positional[Literal["networks", "losses", "layouts", "metric
     from lesionlab.workflows.listing import list_networks, list_registered
 
     if kind == "networks":
-        table = Table("name", "axes", "parameters", "source", caption="parameters for two modalities and one region")
+        size = "for two modalities and one region; GFLOP of a slice of 208 x 208 or a block of 96 x 96 x 96"
+        table = Table("name", "axes", "parameters", "GFLOP", "published", "source", caption=size)
         for facts in list_networks():
-            table.add_row(facts.name, f"{facts.axes}-D", f"{facts.parameters:,}", escape(facts.source))
+            numbers = (f"{facts.axes}-D", f"{facts.parameters:,}", f"{facts.gigaflops:.1f}")
+            table.add_row(facts.name, *numbers, escape(facts.published), escape(facts.source))
     else:
         table = Table("name", "what")
         for name, description in list_registered(kind):

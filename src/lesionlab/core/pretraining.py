@@ -17,7 +17,7 @@ class Objective(Section):
     """Options of a registered pretext, and how much its loss counts."""
 
     weight: float = Field(default=1.0, gt=0)
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default={})
 
 
 class CutOut(Section):

@@ -44,6 +44,7 @@ class SacaSwin(nn.Module):
         dropout: Odds of dropout in the attention to the mirror image in training.
 
     Source: Ma et al., MICCAI 2024, arXiv:2407.08948; bitMyron/sa-swin, commit 5c0bc10.
+    Published: none that could be verified.
     """
 
     spatial_dims: ClassVar[Literal[2, 3]] = 3

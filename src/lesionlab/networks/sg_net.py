@@ -46,6 +46,7 @@ class SGNet(nn.Module):
         OptionError: `groups` does not divide a width.
 
     Source: arXiv:2511.22606; Rowzatul-2001/SGNet, commit 97d5b6e.
+    Published: brain metastases, 19 patients, Dice 0.558.
     """
 
     spatial_dims: ClassVar[Literal[2, 3]] = 3

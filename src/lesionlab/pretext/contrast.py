@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_gather
 
-from lesionlab.blocks.token_pool import Pool, pool_tokens
+from lesionlab.blocks.token_pooling import FixedPool, pool_tokens
 from lesionlab.core.pretext import View, pretext
 
 
@@ -39,11 +39,11 @@ class Contrast(nn.Module):
         channels: int,
         features: int = 512,
         temperature: float = 0.5,
-        pool: Pool = "mean",
+        pool: FixedPool = "mean",
     ) -> None:
         super().__init__()
         self.temperature = temperature
-        self.pool: Pool = pool
+        self.pool: FixedPool = pool
         self.head = nn.Linear(channels, features)
 
     def forward(self, views: tuple[View, View], is_healthy: Bool[Tensor, "batch"] | None = None) -> Float[Tensor, ""]:  # noqa: ARG002

@@ -7,7 +7,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from lesionlab.blocks.token_pool import Pool, pool_tokens
+from lesionlab.blocks.token_pooling import FixedPool, pool_tokens
 from lesionlab.core.pretext import View, pretext
 
 
@@ -25,9 +25,9 @@ class Rotation(nn.Module):
 
     needs_categories: ClassVar[bool] = False
 
-    def __init__(self, *, modalities: int, channels: int, pool: Pool = "mean") -> None:  # noqa: ARG002 - see above
+    def __init__(self, *, modalities: int, channels: int, pool: FixedPool = "mean") -> None:  # noqa: ARG002 - see above
         super().__init__()
-        self.pool: Pool = pool
+        self.pool: FixedPool = pool
         self.head = nn.Linear(channels, 4)
 
     def forward(self, views: tuple[View, View], is_healthy: Bool[Tensor, "batch"] | None = None) -> Float[Tensor, ""]:  # noqa: ARG002

@@ -9,7 +9,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from lesionlab.blocks.token_pool import pool_tokens
+from lesionlab.blocks.token_pooling import pool_tokens
 from lesionlab.core.pretext import View, pretext
 
 Mode: TypeAlias = Literal["calibrated", "cosine_nce", "siamese", "cosine", "euclidean"]
