@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lesionlab.core.metric import Mask, MaskPair, score_each
-from lesionlab.metrics.overlap import Dice
 from lesionlab.metrics.hausdorff import Hausdorff95Wmh
+from lesionlab.metrics.overlap import Dice
 
 
 def block(*corner: int, size: int = 2, shape: tuple[int, int, int] = (8, 9, 10)) -> Mask:
