@@ -20,7 +20,7 @@ from lesionlab.workflows.predict import predict
 from lesionlab.workflows.train import train
 
 SEGMENTING = [name for name in recipe_names() if read_recipe(name).task == "segment"]
-PLACES = {2: [32, 32], 3: [32, 32, 16]}
+PLACES = {2: [48, 48], 3: [48, 48, 48]}
 
 
 @pytest.mark.parametrize("name", SEGMENTING)

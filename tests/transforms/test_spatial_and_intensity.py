@@ -107,3 +107,12 @@ def test_a_constant_image_stays_finite() -> None:
     image, label = np.zeros((1, 16, 16), np.float32), np.zeros((16, 16), np.uint8)
     changed, _ = SpatialAndIntensity(gamma=1.0, blur=1.0)(image, label, generator=np.random.default_rng(0))
     assert np.isfinite(changed).all()
+
+
+def test_a_block_one_voxel_thick_is_a_slice() -> None:
+    image, label = phantom(SHAPES[0])
+    augment = only(affine=1.0, flip=0.5, elastic=1.0, noise=1.0)
+    flat, flat_label = augment(image, label, generator=np.random.default_rng(0))
+    thick, thick_label = augment(image[..., None], label[..., None], generator=np.random.default_rng(0))
+    np.testing.assert_array_equal(thick[..., 0], flat)
+    np.testing.assert_array_equal(thick_label[..., 0], flat_label)

@@ -96,7 +96,13 @@ class SpatialAndIntensity:
         *,
         generator: np.random.Generator,
     ) -> tuple[Float32[np.ndarray, "modality *space"], UInt8[np.ndarray, "*space"]]:
-        """Draw parameters for this sample and apply them; geometry alike to all modalities and the label."""
+        """Draw parameters for this sample and apply them; geometry alike to all modalities and the label.
+
+        A block one voxel thick is a slice.
+        """
+        if label.ndim == 3 and label.shape[-1] == 1:
+            image, label = self(image[..., 0], label[..., 0], generator=generator)
+            return image[..., None], label[..., None]
         odds = self._odds(generator)
         geometry = self.draw_geometry(label.shape, generator, odds=odds)
         image, label = self.apply_geometry(geometry, image, label=label)
