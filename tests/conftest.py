@@ -42,3 +42,13 @@ def oracles() -> Path:
 def published_keys() -> Path:
     """Names and shapes of the published weights."""
     return folder_or_skip(SHARED / "specs" / "keys")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that may take longest, so that no process is left with one of them at the end."""
+    items.sort(key=_longest_s, reverse=True)
+
+
+def _longest_s(item: pytest.Item) -> float:
+    mark = item.get_closest_marker("timeout")
+    return float(mark.args[0]) if mark else 0.0
