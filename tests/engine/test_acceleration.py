@@ -68,7 +68,7 @@ class Uncompilable(nn.Module):
         self.register_buffer("calls", torch.zeros(1))
 
     def forward(self, image: torch.Tensor) -> Output:
-        if torch.compiler.is_compiling():
+        if self._compiled_call_impl is not None:
             raise NotImplementedError("no compiler takes this")
         self.calls += 1
         output: Output = self.body(image)

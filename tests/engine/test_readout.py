@@ -50,6 +50,6 @@ def test_a_network_learns_exclusive_values_of_regions_that_overlap(tmp_path: Pat
     trained = train(write_recipe(tmp_path / "r.toml", recipe), f"brats:{folder}", tmp_path / "run")
     written = predict(tmp_path / "run", f"brats:{folder}", tmp_path / "masks")
     assert not written.failures
-    assert trained.files
+    assert trained.is_finished
     values = {int(value) for file in written.files for value in np.unique(nibabel.load(file).dataobj)}
     assert values <= {0, 1, 2, 3}

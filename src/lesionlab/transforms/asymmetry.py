@@ -8,8 +8,9 @@ _SMOOTHING_MM = 3.0
 _MISPLACED_MM = 2.0
 """How far a place of a healthy brain lies from its mirror twin's counterpart: folds and ventricles are never alike."""
 
-_RIM_MM = 6.0
-"""Towards the surface of the head, where one side may hold brain and the other none, the map fades over this length."""
+_RIM_MM, _RIM_VOXELS = 6.0, 4
+"""Towards the surface of the head, where one side may hold brain and the other none, the map fades over the longer of
+both lengths; along the shortest side of a voxel."""
 
 
 def asymmetry_map(
@@ -41,7 +42,7 @@ def asymmetry_map(
     contrast = gaussian_filter(np.maximum(contrast, contrast[::-1]), sigmas)
     usual = np.hypot(spread, _MISPLACED_MM * contrast)
     depth_mm = distance_transform_edt(np.pad(both, 1), sampling=spacing_mm)[1:-1, 1:-1, 1:-1]
-    fading = np.clip(depth_mm / _RIM_MM, 0, 1)
+    fading = np.clip(depth_mm / max(_RIM_MM, _RIM_VOXELS * min(spacing_mm)), 0, 1)
     return np.where(both, difference / usual * fading, 0).astype(np.float32)
 
 
