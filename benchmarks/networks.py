@@ -18,7 +18,7 @@ from torch import nn
 
 import lesionlab.networks  # noqa: F401 - registers them
 from lesionlab.core.network import network
-from lesionlab.workflows.listing import forward_gigaflops
+from lesionlab.engine.arithmetic import forward_gigaflops
 
 SPACES = {2: (208, 208), 3: (64, 64, 64)}
 ROUNDS = 3

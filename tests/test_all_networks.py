@@ -9,6 +9,7 @@ from torch import Tensor, nn
 import lesionlab.networks  # noqa: F401 - registers the networks
 from lesionlab.core.errors import OptionError
 from lesionlab.core.network import Output, network
+from lesionlab.engine.arithmetic import SIZES, forward_gigaflops
 
 # Options that make a network small enough to test; a network that is missing here is tested at its full size.
 TINY: dict[str, dict[str, Any]] = {
@@ -164,3 +165,11 @@ def test_exported_program_says_the_same(module: nn.Module) -> None:
     with torch.inference_mode():
         for first, second in zip(tensors_of(program(image)), tensors_of(module(image)), strict=True):
             torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_its_docstring_tells_its_arithmetic(name: str) -> None:
+    with torch.device("meta"):
+        hollow = network.build(name, modalities=2, regions=1)
+    found = forward_gigaflops(hollow, SIZES[hollow.spatial_dims])
+    assert f"Arithmetic: {found:.1f} GFLOP." in (network.get(name).__doc__ or "")

@@ -174,10 +174,10 @@ def list_names(kind: Positional[Literal["networks", "losses", "layouts", "metric
     from lesionlab.workflows.listing import list_networks, list_registered
 
     if kind == "networks":
-        size = "for two modalities and one region; GFLOP of a slice of 208 x 208 or a block of 96 x 96 x 96"
-        table = Table("name", "axes", "parameters", "GFLOP", "published", "source", caption=size)
+        size = "for two modalities and one region; forward pass over 208 x 208 or 96 x 96 x 96 voxels"
+        table = Table("name", "axes", "parameters", "forward", "published", "source", caption=size)
         for facts in list_networks():
-            numbers = (f"{facts.axes}-D", f"{facts.parameters:,}", f"{facts.gigaflops:.1f}")
+            numbers = (f"{facts.axes}-D", f"{facts.parameters:,}", facts.arithmetic)
             table.add_row(facts.name, *numbers, escape(facts.published), escape(facts.source))
     else:
         table = Table("name", "what")

@@ -43,6 +43,7 @@ class AtlasResUNet(nn.Module):
 
     Source: Zhang et al., doi:10.1109/LGRS.2018.2802944;
         NargesEghbali/segmentation-of-post-stroke-lesion-area, commit d6f02bf.
+    Arithmetic: 5.1 GFLOP.
     Published: ATLAS R1.1 main lesion Dice 0.577.
     """
 

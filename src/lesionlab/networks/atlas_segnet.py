@@ -42,6 +42,7 @@ class AtlasSegNet(nn.Module):
 
     Source: Badrinarayanan et al., doi:10.1109/TPAMI.2016.2644615;
         NargesEghbali/segmentation-of-post-stroke-lesion-area, commit d6f02bf.
+    Arithmetic: 33.4 GFLOP.
     Published: ATLAS R1.1 main lesion Dice 0.456.
     """
 

@@ -36,6 +36,7 @@ class AtlasUNet(nn.Module):
 
     Source: Ronneberger et al., doi:10.1007/978-3-319-24574-4_28, as in
         NargesEghbali/segmentation-of-post-stroke-lesion-area, commit d6f02bf.
+    Arithmetic: 15.9 GFLOP.
     Published: ATLAS R1.1 main lesion Dice 0.108.
     """
 

@@ -28,6 +28,7 @@ class AttentionUNet(nn.Module):
 
     Source: Oktay et al., arXiv:1804.03999; `monai.networks.nets.AttentionUnet` configured as in
         Rowzatul-2001/SGNet, commit 97d5b6e.
+    Arithmetic: 83.5 GFLOP.
     Published: brain metastases, 19 patients, Dice 0.298.
     """
 

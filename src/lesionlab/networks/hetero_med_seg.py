@@ -77,6 +77,7 @@ class HeteroMedSeg(nn.Module):
         OptionError: The options do not fit each other.
 
     Source: Yuyan-Bin/Synergistic-Network, commit 1a70e62.
+    Arithmetic: 15.2 GFLOP.
     Published: Synapse CT Dice 0.840.
     """
 

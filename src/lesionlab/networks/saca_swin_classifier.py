@@ -45,6 +45,7 @@ class SacaSwinClassifier(nn.Module):
             "token0", the first, as published.
 
     Source: Ma et al., MICCAI 2024, arXiv:2407.08948; bitMyron/sa-swin, commit 5c0bc10.
+    Arithmetic: 54.7 GFLOP.
     Published: CQ500 haemorrhage, area under the curve 0.958.
     """
 

@@ -46,6 +46,7 @@ class SGNet(nn.Module):
         OptionError: `groups` does not divide a width.
 
     Source: arXiv:2511.22606; Rowzatul-2001/SGNet, commit 97d5b6e.
+    Arithmetic: 51.3 GFLOP.
     Published: brain metastases, 19 patients, Dice 0.558.
     """
 

@@ -45,6 +45,7 @@ class SwinUNETR(nn.Module):
         windows: "correct", or "monai" for weights that were trained there.
 
     Source: Hatamizadeh et al., arXiv:2201.01266; MONAI 1.6.
+    Arithmetic: 615.5 GFLOP.
     """
 
     spatial_dims: ClassVar[Literal[2, 3]] = 3

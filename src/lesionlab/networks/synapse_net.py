@@ -85,6 +85,7 @@ class SynapseNet(nn.Module):
         OptionError: The options do not fit each other.
 
     Source: arXiv:2510.26961; mubid-01/SYNAPSE-Net, commit e05116a.
+    Arithmetic: 144.8 GFLOP.
     Published: WMH 2017 Dice 0.831, ISLES 2022 0.753.
     """
 

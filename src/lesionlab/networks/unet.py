@@ -27,6 +27,7 @@ class UNet(nn.Module):
         widths: Channels of the five levels, finest first.
 
     Source: `monai.networks.nets.UNet` without residual units; configured as in Rowzatul-2001/SGNet, commit 97d5b6e.
+    Arithmetic: 2.9 GFLOP.
     Published: brain metastases, 19 patients, Dice 0.490.
     """
 

@@ -4,14 +4,11 @@ import importlib
 import inspect
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from lesionlab.core.pretraining import read_pretraining_recipe
 from lesionlab.core.recipe import read_recipe, recipe_names
 from lesionlab.core.registry import Registry
-
-if TYPE_CHECKING:
-    from torch.nn import Module
 
 _HOMES = {
     "networks": ("lesionlab.networks", "lesionlab.core.network", "network"),
@@ -31,8 +28,8 @@ class NetworkFacts:
         name: As registered.
         axes: 2 for axial slices, 3 for volumes.
         parameters: With its default options, for two modalities and one region.
-        gigaflops: Of one forward pass, a multiplication and an addition counted as two, over a slice of 208 x 208 or a
-            block of 96 x 96 x 96 voxels.
+        arithmetic: Of one forward pass with default options; see `lesionlab.engine.arithmetic`. Empty where the
+            docstring does not say.
         source: Paper and code, as its docstring has them.
         published: The result that its authors reported, by rules of their own; empty where there is none.
     """
@@ -40,7 +37,7 @@ class NetworkFacts:
     name: str
     axes: int
     parameters: int
-    gigaflops: float
+    arithmetic: str
     source: str
     published: str
 
@@ -57,13 +54,12 @@ def list_networks() -> list[NetworkFacts]:
         with torch.device("meta"):
             module = network.build(name, modalities=2, regions=1)
         docstring = inspect.getdoc(type(module)) or ""
-        axes = cast(Network, module).spatial_dims
         facts.append(
             NetworkFacts(
                 name=name,
-                axes=axes,
+                axes=cast(Network, module).spatial_dims,
                 parameters=sum(part.numel() for part in module.parameters()),
-                gigaflops=forward_gigaflops(module, (208, 208) if axes == 2 else (96, 96, 96)),
+                arithmetic=_told(docstring, "Arithmetic").rstrip("."),
                 source=_told(docstring, "Source"),
                 published=_told(docstring, "Published").rstrip("."),
             )
@@ -71,28 +67,10 @@ def list_networks() -> list[NetworkFacts]:
     return facts
 
 
-def forward_gigaflops(module: "Module", space: tuple[int, ...]) -> float:
-    """Return the arithmetic of one forward pass over an image of two modalities; nothing is computed.
-
-    Args:
-        module: A network for two modalities, built on the device "meta"; its tensors become fake ones.
-        space: Sides of the image.
-    """
-    import torch
-    from torch._subclasses.fake_tensor import FakeTensorMode
-    from torch.utils.flop_counter import FlopCounterMode
-
-    channels = 4 if getattr(module, "sees_mirror", False) else 2
-    counter = FlopCounterMode(display=False)
-    with FakeTensorMode(allow_non_fake_inputs=True), counter, torch.no_grad():
-        module.to_empty(device="cpu").eval()(torch.empty(1, channels, *space))
-    return counter.get_total_flops() / 1e9
-
-
 def _told(docstring: str, about: str) -> str:
     """Return what follows "Source:" or "Published:" up to the next of such words or an empty line."""
     _, _, after = docstring.partition(f"{about}: ")
-    return " ".join(re.split(r"\n\n|\n(?:Differs|Published|Args|Source):", after)[0].split())
+    return " ".join(re.split(r"\n\n|\n(?:Differs|Arithmetic|Published|Args|Source):", after)[0].split())
 
 
 def list_registered(kind: str) -> list[tuple[str, str]]:
