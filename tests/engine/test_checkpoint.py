@@ -240,7 +240,7 @@ def forked(work: Callable[[], None]) -> int:
 
 
 def kill_saves(tmp_path: Path, plan: Plan, *, kills: int, within_writing: int) -> int:
-    """Kill a loop that only saves, until enough kills fell into the writing; look at what each left; return the step."""
+    """Kill a loop that only saves until enough kills fell into the writing, look at what is left; return the step."""
     folder, randomness = tmp_path / "last", random.Random(0)
     save(folder, plan, 0)
     template = weights_of(plan, 0)
