@@ -11,7 +11,7 @@ import test_all_networks as conformance
 from lesionlab.cli.main import main
 from lesionlab.core.network import network
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.slow
 
 SIZES = {2: [96, 96], 3: [64, 64, 32]}
 RECIPE = """
