@@ -40,7 +40,7 @@ every = 40
 """
 
 LEAST_DICE = 0.80
-"""Mean over the three scans that were learned; 850 steps were seen to give 0.804 (0.77, 0.82, 0.83)."""
+"""Mean over the three scans that were learned; seen: 0.812 (0.772, 0.829, 0.834)."""
 
 
 def lesionlab(*words: object) -> None:
@@ -73,7 +73,7 @@ def trained(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_learns_the_scans_it_was_trained_on(trained: Path, dataset: Path, tmp_path: Path):
     data = f"wmh_split:{dataset}"
     lesionlab("predict", trained / "last", data, tmp_path / "masks", "--split", "training")
-    lesionlab("evaluate", tmp_path / "masks", data, tmp_path / "report", "--split", "training")
+    lesionlab("evaluate", tmp_path / "masks", data, tmp_path / "report", "--split", "training", "--protocol", "wmh2017")
     with (tmp_path / "report" / "cases.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {row["case"] for row in rows} == set(LEARNT)
