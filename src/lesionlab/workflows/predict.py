@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 import lesionlab.networks  # noqa: F401  # registers what a plan may name
 from lesionlab.core.case import Case, Split
@@ -19,6 +19,7 @@ from lesionlab.core.recipe import Inference
 from lesionlab.core.storage import write_bytes_atomically
 from lesionlab.engine.checkpoint import Checkpoint, open_checkpoint
 from lesionlab.engine.content_key import content_key
+from lesionlab.engine.finished_work import FinishedWork
 from lesionlab.engine.images import write_image
 from lesionlab.engine.pictures import PICTURE_ENDINGS, picture_of_mask
 from lesionlab.engine.postprocess import to_label_map, to_masks
@@ -41,16 +42,6 @@ class Predicted:
 
     files: tuple[Path, ...]
     failures: dict[str, str]
-
-
-class _Finished(BaseModel):
-    """What predictions.json says about a case: its files, and the key of all that went into them."""
-
-    key: str
-    files: tuple[str, ...]
-
-
-_MANIFEST = TypeAdapter(dict[str, _Finished])
 
 
 def predict(
@@ -95,21 +86,19 @@ def predict(
     predictor = Predictor(opened, inference)
     regions = stored_values(opened.plan, layout.labels)
     state = _state_of(opened, [inference.model_dump(), save_probabilities, regions])
-    manifest = _read_manifest(out)
+    work = FinishedWork(out / "predictions.json")
     failures: dict[str, str] = {}
     for case in track(cases, what="predicting", total=len(cases)):
         key = content_key(case.images.values(), settings=state)
-        if not _is_done(manifest.get(case.id), key=key, out=out):
+        if not work.is_done(case.id, key=key):
             try:
                 files = _predict_case(predictor, case, out=out, regions=regions, save_probabilities=save_probabilities)
             except LesionlabError as error:
                 failures[case.id] = str(error)
                 logger.error("case %s: %s", case.id, error)
                 continue
-            manifest[case.id] = _Finished(key=key, files=tuple(file.name for file in files))
-            write_bytes_atomically(out / "predictions.json", _MANIFEST.dump_json(manifest, indent=1))
-    finished = [manifest[case.id] for case in cases if case.id not in failures]
-    written = [out / name for entry in finished for name in entry.files]
+            work.add(case.id, key=key, files=files)
+    written = [file for case in cases if case.id not in failures for file in work.files(case.id)]
     return Predicted(files=tuple(written), failures=failures)
 
 
@@ -185,18 +174,3 @@ def _predict_case(
 def _state_of(checkpoint: Checkpoint, settings: list[Any]) -> list[Any]:
     return [content_key(sorted(checkpoint.folder.glob("*.safetensors")), settings=[
         *settings, checkpoint.postprocessing.model_dump(), checkpoint.plan.model_dump(mode="json")])]  # fmt: skip
-
-
-def _read_manifest(out: Path) -> dict[str, _Finished]:
-    path = out / "predictions.json"
-    if not path.exists():
-        return {}
-    try:
-        return _MANIFEST.validate_json(path.read_bytes())
-    except ValidationError:
-        logger.warning("%s is damaged; all cases are predicted again", path)
-        return {}
-
-
-def _is_done(entry: _Finished | None, *, key: str, out: Path) -> bool:
-    return entry is not None and entry.key == key and all((out / name).exists() for name in entry.files)
