@@ -1,5 +1,6 @@
 """Cut a grid of tokens into windows, and say which tokens of a window may see each other."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, product
@@ -8,7 +9,7 @@ from typing import Literal, TypeAlias
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 WindowRule: TypeAlias = Literal["reference", "monai", "correct"]
@@ -40,6 +41,12 @@ class Windows:
     members: tuple[tuple[int, ...], ...]
 
     @property
+    def rows(self) -> Int[Tensor, "windows token"]:
+        """Where the tokens of each window, listed as in `order`, stand in the flattened grid; -1 is padding."""
+        places = torch.arange(1, 1 + math.prod(self.grid)).view(1, *self.grid, 1)
+        return self.split(places)[0, self.order, :, 0] - 1
+
+    @property
     def order(self) -> list[int]:
         """The windows, listed kind by kind."""
         return list(chain(*self.members))
@@ -49,7 +56,7 @@ class Windows:
         """Where each window stands in `order`."""
         return [place for _, place in sorted(zip(self.order, range(len(self.order)), strict=True))]
 
-    def split(self, tokens: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch windows token channel"]:
+    def split(self, tokens: Shaped[Tensor, "batch *grid channel"]) -> Shaped[Tensor, "batch windows token channel"]:
         """Cut tokens into windows, in row-major order of windows and within them."""
         back = tuple(-step for step in self.shift)
         tokens = _rolled(self._padded(tokens), back) if self._is_padded_first else self._padded(_rolled(tokens, back))
