@@ -84,6 +84,7 @@ def draw_recall_by_size(lesions: Sequence[LesionRow]) -> bytes:
                 axes.bar(place, np.mean(found), width=0.6, color=colour_of(0), alpha=0.85)
                 axes.plot([place, place], [ends.low, ends.high], color=INK, linewidth=1.5)
         axes.set_xticks(range(len(SIZE_CLASSES)), SIZE_CLASSES, fontsize=8)
+        axes.set_xlim(-0.6, len(SIZE_CLASSES) - 0.4)
         axes.set_ylim(0, 1.14)
         axes.set_ylabel(f"share of {lesions[0].region} lesions found")
         return as_svg(figure)
