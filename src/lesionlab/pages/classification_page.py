@@ -1,18 +1,13 @@
 """The page that people read after a classification was evaluated: one HTML file that needs no network."""
 
-import base64
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lesionlab.metrics.class_measures import Measure
-
-FOLDER = Path(__file__).parent
+from lesionlab.pages.offline_page import address, render_page
 
 TITLES = {
     "auc": "area under the curve",
@@ -58,6 +53,7 @@ def render_classification(
     classes: Sequence[str],
     cases: Sequence[ClassifiedCase],
     pictures: Mapping[str, bytes],
+    provenance: Mapping[str, str],
     title: str,
     notice: str = "",
 ) -> str:
@@ -69,24 +65,20 @@ def render_classification(
         classes: Their names; of two, the second is the one to be found.
         cases: All of them.
         pictures: PNGs by caption.
+        provenance: Software and versions.
         title: The page's heading.
         notice: A sentence that nobody may overlook, shown above everything; empty for none.
     """
-    environment = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"number": _number}
-    return environment.get_template("classification_page.html").render(
-        title=title,
-        notice=notice,
-        measures=measures,
-        titles=TITLES,
-        confusion=confusion.astype(int).tolist(),
-        classes=classes,
-        cases=sorted(cases, key=lambda case: (case.own_probability, case.case)),
-        mistakes=sum(not case.is_right for case in cases),
-        pictures={caption: base64.b64encode(png).decode("ascii") for caption, png in pictures.items()},
-        style=(FOLDER / "report_page.css").read_text(encoding="utf-8"),
-    )
-
-
-def _number(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3f}"
+    facts = {
+        "title": title,
+        "notice": notice,
+        "measures": measures,
+        "titles": TITLES,
+        "confusion": confusion.astype(int).tolist(),
+        "classes": classes,
+        "cases": sorted(cases, key=lambda case: (case.own_probability, case.case)),
+        "mistakes": sum(not case.is_right for case in cases),
+        "pictures": {caption: address(png) for caption, png in pictures.items()},
+        "provenance": provenance,
+    }
+    return render_page("classification_page.html", facts)

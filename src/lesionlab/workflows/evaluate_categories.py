@@ -78,6 +78,7 @@ def evaluate_categories(
             "Receiver operating characteristic; a ring is what was predicted": pictures[ROC_FILE],
             "Calibration: what happened against what was said": pictures[CALIBRATION_FILE],
         },
+        provenance=provenance,
         title=title,
         notice=notice,
     )
