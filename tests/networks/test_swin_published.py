@@ -16,11 +16,13 @@ from lesionlab.core.errors import CheckpointError
 from lesionlab.core.network import network
 from lesionlab.engine.published_weights import import_weights
 from lesionlab.networks.swin_published import read_published
+from lesionlab.pretext.symmetry import Symmetry, likeness
 
 NETWORKS = {
     "segmenter_SwinSACAUNETR_in1_out3": "saca_swin",
     "segmenter_SwinSACAUNETR_in4_out3": "saca_swin",
     "classifier_SACAClassifierHead": "saca_swin_classifier",
+    "classifier_SSLClassifier_patch4": "swin_classifier",
     "segmenter_SwinUNETR_in1_out3": "swin_unetr",
 }
 
@@ -41,6 +43,10 @@ def check(recipe: ModuleType, meta: dict[str, Any], published: dict[str, Any], n
     errors = recipe.compare(published, name, found.detach().numpy())
     assert errors["max_abs"] < meta["tolerance"]["atol"], name
     assert errors["stats_rel"] < meta["tolerance"]["rtol"], name
+
+
+def outputs_of(published: dict[str, Any]) -> set[str]:
+    return {name for name in published if "__" not in name}
 
 
 def keys_of(published_keys: Path, name: str) -> dict[str, Tensor]:
@@ -86,14 +92,41 @@ def test_outputs_are_the_published_ones(recipe: ModuleType, parity: Path, fixtur
     module = import_weights(tensors(recipe.recipe_state_dict(meta)), network=name)
     given = tensors(recipe.recipe_input(meta))
     with torch.inference_mode():
-        levels = module.encoder(given["x"])
+        levels, mirrored = module.encoder(given["x"]), module.encoder(given["x_mirror"])
         logits = module(torch.cat([given["x"], given["x_mirror"]], dim=1)).logits
-    check(recipe, meta, published, "logits", logits)
-    if fixture == "classifier":
-        check(recipe, meta, published, "bottleneck", levels[4])
-    else:
-        for index, level in enumerate(levels):
-            check(recipe, meta, published, f"tap_hidden{index}", level)
+        seen = module.symmetry(levels[4].movedim(1, -1), mirrored[4].movedim(1, -1)).flatten(1, 3)
+    taps = {f"tap_hidden{index}": level for index, level in enumerate(levels)} | {"tap_mirror_hidden4": mirrored[4]}
+    whole = {"tokens": seen, "bottleneck": levels[4], "bottleneck_mirror": mirrored[4]}
+    found = {"logits": logits, **(whole if fixture == "classifier" else taps)}
+    assert set(found) == outputs_of(published)
+    for output, value in found.items():
+        check(recipe, meta, published, output, value)
+
+
+@pytest.mark.slow
+def test_vectors_of_the_embedding_net_are_the_published_ones(recipe: ModuleType, parity: Path) -> None:
+    """The encoder of patches of 4x4x4 voxels, and the head on one corner of the volume."""
+    meta, published = recipe.load_fixture(parity / "saswin_embedding.npz")
+    weights = tensors(recipe.recipe_state_dict(meta))
+    module = import_weights(weights, network="swin_classifier", regions=2)
+    head = Symmetry(modalities=1, channels=192, mode="cosine_nce", pool="token1")
+    head.load_state_dict(
+        {f"head.{part}": weights[f"contrastive_head.{part}"] for part in ("weight", "bias")}, strict=True
+    )
+    given = tensors(recipe.recipe_input(meta))
+    with torch.inference_mode():
+        own, mirrored = (head.embed(module.encoder(given[name])[-1]) for name in ("x", "x_mirror"))
+    found = {"embedding": own[:, 0], "embedding_mirror": mirrored[:, 0], "cosine": likeness(own, mirrored)}
+    assert set(found) == outputs_of(published)
+    for output, value in found.items():
+        check(recipe, meta, published, output, value)
+
+
+def test_an_encoder_of_larger_patches_fits_no_other_network(recipe: ModuleType, parity: Path) -> None:
+    meta, _ = recipe.load_fixture(parity / "saswin_embedding.npz")
+    weights = {name: torch.zeros(shape) for name, shape in meta["keys"]}
+    with pytest.raises(CheckpointError, match="patches of 2 voxels a side; found one of 4"):
+        import_weights(weights, network="saca_swin", regions=2)
 
 
 def small_weights() -> dict[str, Tensor]:

@@ -13,9 +13,10 @@ from lesionlab.blocks.swin import SwinBlock
 from lesionlab.blocks.windows import WindowRule, cut_windows
 
 Merge: TypeAlias = Literal["legacy", "fixed", "v2"]
+Patch: TypeAlias = Literal[2, 4]
 
 STRIDE = 32
-"""Voxels of the image along each axis per token of the deepest level."""
+"""Voxels of the image along each axis per token of the deepest level, for patches of 2x2x2 voxels."""
 
 _OCTANTS: dict[Merge, tuple[str, ...]] = {
     "legacy": ("000", "100", "010", "001", "101", "010", "001", "111"),
@@ -26,7 +27,7 @@ _OCTANTS: dict[Merge, tuple[str, ...]] = {
 
 
 class SwinEncoder(nn.Module):
-    """Embed patches of 2x2x2 voxels, then four stages of Swin blocks that each halve the grid and double the channels.
+    """Embed patches of voxels, then four stages of Swin blocks that each halve the grid and double the channels.
 
     Args:
         modalities: Channels of the image.
@@ -38,6 +39,7 @@ class SwinEncoder(nn.Module):
         drop_path: Odds that a branch of the last block is left out in training; earlier blocks have less, down to 0.
         merge: In which order eight tokens are joined: "legacy" takes two of them twice and two never.
         windows: As in `cut_windows`.
+        patch: Side of an embedded patch in voxels; the five levels are half as fine with 4.
 
     Source: Hatamizadeh et al., Swin UNETR, arXiv:2201.01266.
     """
@@ -54,9 +56,10 @@ class SwinEncoder(nn.Module):
         drop_path: float,
         merge: Merge,
         windows: WindowRule,
+        patch: Patch = 2,
     ) -> None:
         super().__init__()
-        self.embed = nn.Conv3d(modalities, width, 2, stride=2)
+        self.embed = nn.Conv3d(modalities, width, patch, stride=patch)
         odds = torch.linspace(0, drop_path, sum(depths), device="cpu").tolist()
         starts = [sum(depths[:level]) for level in range(5)]
         self.stages = nn.ModuleList(
@@ -75,7 +78,7 @@ class SwinEncoder(nn.Module):
     def forward(self, image: Float[Tensor, "batch modality x y z"]) -> list[Float[Tensor, "batch _ _ _ _"]]:
         """Return the features of the five levels, finest first, each normalised over its channels.
 
-        The first has half the image's size and `width` channels; each further one half the size and twice the channels.
+        The first has one token per patch and `width` channels; each further one half the size and twice the channels.
         """
         tokens = rearrange(self.embed(image), "batch channel x y z -> batch x y z channel")
         levels = [tokens]

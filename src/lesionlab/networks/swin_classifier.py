@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from lesionlab.blocks.fit_image import fit_image
-from lesionlab.blocks.swin_encoder import STRIDE, Merge, SwinEncoder
+from lesionlab.blocks.swin_encoder import STRIDE, Merge, Patch, SwinEncoder
 from lesionlab.blocks.token_pooling import Pool, TokenPooling
 from lesionlab.core.network import Output, network
 from lesionlab.networks.swin_published import read_published
@@ -18,8 +18,9 @@ from lesionlab.networks.swin_published import read_published
 class SwinClassifier(nn.Module):
     """The encoder of `swin_unetr`, then one linear layer for a whole volume: the control for `saca_swin_classifier`.
 
-    Differs: the published control embeds patches of 4x4x4 voxels, so that no pre-trained encoder fits it; here they are
-    2x2x2 as everywhere else. It reads the class off one corner of the volume, here all tokens count alike.
+    Differs: the published control embeds patches of 4x4x4 voxels, which no encoder of the other networks fits; here
+    they are 2x2x2 by default, as everywhere else. It reads the class off one corner of the volume, here all tokens
+    count alike by default.
 
     Args:
         modalities: How many modalities the image has.
@@ -33,6 +34,7 @@ class SwinClassifier(nn.Module):
         merge: In which order eight tokens become one; see `SwinUNETR`.
         windows: "correct", or "monai" for weights that were trained there; see `SwinUNETR`.
         pool: What stands for the volume: see `lesionlab.blocks.token_pooling.TokenPooling`.
+        patch: Side of an embedded patch in voxels; 4 for published weights.
 
     Source: Ma et al., MICCAI 2024, arXiv:2407.08948; bitMyron/sa-swin, commit 5c0bc10.
     Arithmetic: 27.1 GFLOP.
@@ -56,6 +58,7 @@ class SwinClassifier(nn.Module):
         merge: Merge = "fixed",
         windows: Literal["monai", "correct"] = "correct",
         pool: Pool = "mean",
+        patch: Patch = 2,
     ) -> None:
         super().__init__()
         self.modalities = modalities
@@ -69,14 +72,18 @@ class SwinClassifier(nn.Module):
             drop_path=drop_path,
             merge=merge,
             windows=windows,
+            patch=patch,
         )
+        self.strides = (STRIDE // 2 * patch,) * 3
         self.pooling = TokenPooling(16 * width, pool=pool)
         self.head = nn.Linear(16 * width, regions)
 
     @staticmethod
     def read_published(weights: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return the options that published weights fit, and the weights under this network's names."""
-        return read_published(weights)
+        options, ours = read_published(weights, patches=(2, 4))
+        pool = "token0" if "head.weight" in ours else "mean"
+        return options | {"pool": pool, "patch": ours["encoder.embed.weight"].shape[-1]}, ours
 
     def forward(
         self,
@@ -86,12 +93,12 @@ class SwinClassifier(nn.Module):
         """Return one logit per class.
 
         Args:
-            image: Larger than 32 voxels along at least one axis.
+            image: Larger than 32 voxels along at least one axis, or than 64 with patches of 4x4x4.
             present: False for a modality that was not measured; it counts as zeros. None: all are.
 
         Raises:
             ImageError: The image is too small, or has another number of modalities.
         """
-        fitted = fit_image(image, present, modalities=self.modalities, strides=(STRIDE,) * 3)
+        fitted = fit_image(image, present, modalities=self.modalities, strides=self.strides)
         tokens = rearrange(self.encoder(fitted)[-1], "batch channel x y z -> batch (x y z) channel")
         return Output(logits=self.head(self.pooling(tokens)))

@@ -39,19 +39,28 @@ RENAMED = (
 )
 """Pattern in a published name, and what stands there in ours; applied in this order."""
 
+_OF_SA_SWIN = ("symmetryAwareTX.", "classification_head.", "aaw_head.")
+"""How names begin that only weights of sa-swin have."""
 
-def read_published(weights: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+
+def read_published(
+    weights: Mapping[str, Tensor], *, patches: tuple[int, ...] = (2,)
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return the options of the network that the weights fit, and the weights under our names.
 
     How neighbours were merged leaves no trace in weights: "legacy" is assumed for those of sa-swin and for encoders in
     the naming of the first releases, "fixed" for all others. Weights without a head tell nothing about regions.
 
+    Args:
+        weights: By their published names.
+        patches: Sides in voxels of the embedded patches that the network can have.
+
     Raises:
-        CheckpointError: A weight that decides on an option is absent.
+        CheckpointError: A weight that decides on an option is absent, or patches have another size.
 
     Source: names and shapes of MONAI 1.6 and of bitMyron/sa-swin, commit 5c0bc10.
     """
-    is_legacy = any(name.startswith("symmetryAwareTX.") or ".mlp.fc1." in name for name in weights)
+    is_legacy = any(name.startswith(_OF_SA_SWIN) or ".mlp.fc1." in name for name in weights)
     kept = {name: weight for name, weight in weights.items() if not name.endswith("relative_position_index")}
     ours = {_our_name(name): weight for name, weight in kept.items()}
     try:
@@ -63,7 +72,20 @@ def read_published(weights: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[
             where="the weights",
             next_step="check the file",
         ) from error
+    patch = ours["encoder.embed.weight"].shape[-1]
+    _check_patch(patch, patches)
+    is_legacy = is_legacy or patch == 4  # only sa-swin embeds so
     return options | {"merge": "legacy" if is_legacy else "fixed", "windows": "monai"}, ours
+
+
+def _check_patch(found: int, possible: tuple[int, ...]) -> None:
+    if found not in possible:
+        raise CheckpointError(
+            f"an encoder of patches of {' or '.join(map(str, possible))} voxels a side",
+            found=f"one of {found}",
+            where="the weights",
+            next_step="import them as swin_classifier, which can have patches of 4 voxels",
+        )
 
 
 def _our_name(name: str) -> str:
