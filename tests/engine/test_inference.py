@@ -92,6 +92,40 @@ def test_flips_average_the_four_views(small: Small):
     np.testing.assert_allclose(np.flip(predicted(np.flip(image, 1), flips=True), 1), found, atol=1e-6)
 
 
+class Difference(nn.Module):
+    """Answers with how much brighter a place is than the same place of the mirror image."""
+
+    sees_mirror = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(()))  # tells the device
+        self.windows: list[tuple[int, ...]] = []
+
+    def forward(self, pair: Tensor) -> Output:
+        self.windows.append(tuple(pair.shape[2:]))
+        return Output(logits=pair[:, :1] - pair[:, 1:])
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.5, 0.7])
+@pytest.mark.parametrize("shape", [(50, 41, 33), (33, 24, 20), (47, 20, 40)])
+def test_every_window_is_compared_with_its_own_place_of_the_mirror_image(shape: tuple[int, ...], overlap: float):
+    """Windows smaller than the volume, at odd places: the answer is that of the whole, and flips with the volume."""
+    volume = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
+    network, window = Difference().eval(), (32, 24, 24)
+    settings = Inference(overlap=overlap)
+    found, flipped = (
+        predict_probabilities(network, np.ascontiguousarray(one), window=window, background=(0.0,), settings=settings)
+        for one in (volume, volume[:, ::-1])
+    )
+    assert set(network.windows) == {window}
+    assert len(network.windows) > 2
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(volume[:, ::-1] - volume)), atol=1e-6)
+    np.testing.assert_allclose(flipped, found[:, ::-1], atol=1e-6)
+    np.testing.assert_allclose(flipped, 1 - found, atol=1e-6)
+    assert np.abs(flipped - found).max() > 0.5, "exchanged sides make another answer"
+
+
 def test_memory_follows_the_result_not_the_windows(small: Small):
     """Twice the slices: only the result and its joining grow, by far less than the windows would need."""
     image = np.broadcast_to(image_of(64, 64, 1), (2, 64, 64, 80))
