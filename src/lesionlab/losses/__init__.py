@@ -1,5 +1,6 @@
 """One file per loss; importing this package registers them all."""
 
+from lesionlab.losses.blob import Blob
 from lesionlab.losses.boundary import Boundary
 from lesionlab.losses.class_cross_entropy import ClassCrossEntropy
 from lesionlab.losses.class_focal import ClassFocal
@@ -13,6 +14,7 @@ from lesionlab.losses.synapse_net_multiclass import SynapseNetMulticlass
 from lesionlab.losses.tversky import Tversky
 
 __all__ = [
+    "Blob",
     "Boundary",
     "ClassCrossEntropy",
     "ClassFocal",

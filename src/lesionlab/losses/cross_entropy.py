@@ -45,12 +45,22 @@ def cross_entropy_loss(
     weights: tuple[float, ...] = (),
 ) -> Float[Tensor, ""]:
     """Return the cross-entropy of logits in single precision; see `CrossEntropy`."""
+    return counted_mean(voxel_entropy(logits, reference, weights=weights), counted)
+
+
+def voxel_entropy(
+    logits: Float[Tensor, "batch class *space"],
+    reference: Float[Tensor, "batch region *space"],
+    *,
+    weights: tuple[float, ...] = (),
+) -> Float[Tensor, "batch _ *space"]:
+    """Return the cross-entropy of every voxel in single precision: of each region, or one of exclusive classes."""
     if logits.shape[1] == reference.shape[1]:
         entropy = F.binary_cross_entropy_with_logits(logits.float(), reference.float(), reduction="none")
-        return counted_mean(_weighted(entropy, weights), counted)
+        return _weighted(entropy, weights)
     classes = with_background(reference.float(), logits.shape[1])
     entropy = -classes * torch.log_softmax(logits.float(), dim=1)
-    return counted_mean(_weighted(entropy, weights).sum(dim=1, keepdim=True), counted)
+    return _weighted(entropy, weights).sum(dim=1, keepdim=True)
 
 
 def _weighted(values: Tensor, weights: tuple[float, ...]) -> Tensor:
