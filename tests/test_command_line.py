@@ -30,7 +30,7 @@ WORDS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "train": (
         ("recipe", "data", "out"),
         {"--change", "--start-from", "--store", "--workers", "--stop-after", "--split-file", "--fold"}
-        | {"--max-time", "--extend", "--no-extend", "--fraction", "--seeds"},
+        | {"--max-time", "--extend", "--no-extend", "--fraction", "--seeds", "--cluster", "--mlflow"},
     ),
     "pretrain": (("recipe", "data", "out"), {"--change", "--store", "--workers", "--stop-after"}),
     "embed": (("data", "out"), {"--checkpoint", "--modality", "--split"}),

@@ -19,7 +19,7 @@ PARAMETERS: dict[str, str] = {
     "score": "predicted reference * spacing_mm protocol='lesionlab'",
     "split": "data out * kind='kfold' folds=5 share=0.2 sealed_share=0.0 seed=0",
     "train": "recipe data out * changes=() start_from=() store=None workers=0 stop_after=None "
-    "max_time_s=None extend=False fraction=1.0 split_file=None fold=None watch=None",
+    "max_time_s=None extend=False fraction=1.0 split_file=None fold=None watch=None mlflow=None",
     "tune": "checkpoint data * score='dice' thresholds smallest_lesions_mm3",
 }
 """Public name -> its parameters; those after the star go by keyword."""

@@ -30,6 +30,8 @@ def train(
     split_file: Path | None = None,
     fold: str | None = None,
     seeds: int = 1,
+    cluster: str | None = None,
+    mlflow: str | None = None,
 ) -> int:
     """Train a network, or go on where an earlier, interrupted training ended.
 
@@ -49,11 +51,15 @@ def train(
         split_file: Which case is for training, validation or test, as lesionlab split writes it.
         fold: The fold of the split file that validates, or "all" for a training per fold, one after the other.
         seeds: Train so often, each time with another seed.
+        cluster: Do the trainings of all folds and seeds at once: local:4 in four processes of this machine, or
+            tcp://HOST:8786 on the workers of a Dask scheduler.
+        mlflow: Keep settings and numbers in MLflow too: the file of a database, such as mlflow.db, or a server's URL.
     """
-    if seeds > 1 or fold == "all":
+    if seeds > 1 or fold == "all" or cluster is not None:
         return _train_many(
             recipe, data, out, fold=fold, seeds=seeds, change=change, start_from=start_from, store=store,
             workers=workers, max_time=max_time, extend=extend, fraction=fraction, split_file=split_file,
+            cluster=cluster, mlflow=mlflow,
         )  # fmt: skip
 
     from lesionlab.workflows.train import train as run
@@ -72,6 +78,7 @@ def train(
         fraction=fraction,
         split_file=split_file,
         fold=None if fold is None else read_fold(fold),
+        mlflow=mlflow,
     )
     state = "finished" if trained.is_finished else "stopped, to be gone on with"
     print(f"{state} at step {trained.steps}; best validation {trained.chosen_by} {max(0.0, trained.best_score):.3f}")
@@ -150,6 +157,8 @@ def _train_many(
     extend: bool,
     fraction: float,
     split_file: Path | None,
+    cluster: str | None,
+    mlflow: str | None,
 ) -> int:
     from lesionlab.workflows.train_many import folds_of, train_many
 
@@ -157,8 +166,11 @@ def _train_many(
     done = train_many(
         recipe, data, out, folds=folds, seeds=seeds, changes=change, start_from=start_from, store=store,
         workers=workers, max_time_s=read_limit(max_time), extend=extend, fraction=fraction, split_file=split_file,
+        cluster=cluster, mlflow=mlflow,
     )  # fmt: skip
     for trained in done.trainings:
         state = "finished" if trained.is_finished else "stopped"
         print(f"{trained.folder.name}: {state} at step {trained.steps}, {trained.chosen_by} {trained.best_score:.3f}")
-    return name_files([done.summary])
+    for name, reason in done.failures.items():
+        print(f"failed: {name}: {reason}")
+    return max(name_files([done.summary]), 1 if done.failures else 0)

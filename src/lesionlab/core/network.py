@@ -32,6 +32,8 @@ class Network(typing.Protocol):
     A constructor takes ``modalities`` (how many), ``regions`` (how many) and options of its own, all by keyword. A
     class with ``sees_mirror = True`` gets twice as many channels: the image's, then those of its left-right mirror
     image. A class with ``is_classifier = True`` gives one logit per class for the whole image, and none per voxel.
+    ``stride`` says how many voxels of the image, along an axis, one of the coarsest features stands for; 32 where a
+    class does not say.
     """
 
     spatial_dims: ClassVar[Literal[2, 3]]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
 from lesionlab.core.errors import RecipeError
 from lesionlab.core.registry import nearest_name
@@ -20,6 +20,12 @@ _ALTERNATIVES = {"steps": "epochs", "epochs": "steps"}
 
 
 Percentile: TypeAlias = Annotated[float, Field(ge=0, le=100)]
+
+
+def _check_axes(size: tuple[int, ...]) -> tuple[int, ...]:
+    if len(size) not in (0, 2, 3):
+        raise ValueError("two sizes for slices, three for patches, or none for the largest that fit into memory")
+    return size
 
 
 class Section(BaseModel):
@@ -57,6 +63,9 @@ class Preprocessing(Section):
 class Sampling(Section):
     """What is drawn how often, and how large it is: slices for two sizes, patches for three.
 
+    Without a `size`, or with an empty one, the plan takes the largest that fits into memory and is no larger than the
+    median training case.
+
     The odds of slices are the published difficulty-aware rule: a slice with lesion counts `factor` times; when its
     lesion area lies below the given percentile of all lesion areas, `bonus` times more. With `refresh_every`, those
     odds follow the network's loss on each slice, and are drawn up anew after so many epochs; 0 leaves them. With
@@ -67,7 +76,7 @@ class Sampling(Section):
     ("voxel", so that large lesions come more often) or a voxel of one of its lesions ("instance", all equally often).
     """
 
-    size: tuple[PositiveInt, ...] = Field(default=(208, 208), min_length=2, max_length=3)
+    size: Annotated[tuple[PositiveInt, ...], AfterValidator(_check_axes)] = ()
     lesion_share: float = Field(default=0.5, ge=0, le=1)
     patches_per_case: int = Field(default=8, ge=1)
     factor: int = Field(default=5, ge=1)

@@ -30,6 +30,7 @@ from lesionlab.engine.schedule import planned_rate
 from lesionlab.engine.start_weights import start_from
 from lesionlab.engine.stopping import Stop, StopWantedError, ignore_signals
 from lesionlab.engine.store import StoredCase
+from lesionlab.engine.tracking import Tracking
 from lesionlab.engine.training_samples import make_sampler
 from lesionlab.engine.training_state import Progress, load_training_state, training_tensors
 from lesionlab.engine.validation import validate
@@ -49,6 +50,7 @@ class Loop:
         validation: Stored cases to choose the best weights by.
         folder: Where ``best``, ``last``, metrics.jsonl and TensorBoard's files go.
         watch: Told step and score of every validation; the training ends early when it returns True.
+        mlflow: As `lesionlab.engine.tracking.Tracking` has it; None keeps nothing there.
 
     Raises:
         OptionError: The batch cannot be shared evenly among the processes.
@@ -64,6 +66,7 @@ class Loop:
         validation: Sequence[StoredCase],
         folder: Path,
         watch: Watch | None = None,
+        mlflow: str | None = None,
     ) -> None:
         settings = plan.recipe.training
         check_share(fabric, batch=settings.batch)
@@ -77,7 +80,7 @@ class Loop:
         refresh_every = plan.recipe.sampling.refresh_every * plan.steps_per_epoch
         self.odds = LossOdds(self._sampler.playlist, every_steps=refresh_every)
         self.average = self._begin_average()
-        self._pace, self._watch = Pace(), watch
+        self._pace, self._watch, self._mlflow = Pace(), watch, mlflow
         self.progress = load_training_state(folder / "last", self)
 
     def start_from(self, sources: Sequence[str]) -> None:
@@ -104,7 +107,7 @@ class Loop:
         """
         last_step, is_first = min(stop_after, self.plan.total_steps), self.fabric.is_global_zero
         tracker = Tracker("training", total=last_step, done=self.progress.step, is_shown=is_first)
-        recording = Recorder(self._folder, step=self.progress.step) if is_first else nullcontext()
+        recording = self._begin_recording() if is_first else nullcontext()
         with recording as recorder, tracker, stop.listening():
             try:
                 self._train(recorder, tracker, workers=workers, last_step=last_step, stop=stop)
@@ -112,7 +115,13 @@ class Loop:
                 logger.info("stopped as asked at step %d", self.progress.step)
             if not self.progress.is_finished:
                 self._save("last")
+            if recorder:
+                recorder.end(is_finished=self.progress.is_finished)
         return self.progress
+
+    def _begin_recording(self) -> Recorder:
+        tracking = None if self._mlflow is None else Tracking(self._mlflow, plan=self.plan, folder=self._folder)
+        return Recorder(self._folder, step=self.progress.step, tracking=tracking)
 
     def _train(self, recorder: Recorder | None, tracker: Tracker, *, workers: int, last_step: int, stop: Stop) -> None:
         is_alone = self.fabric.world_size == 1  # several processes must stop at the same step, so none stops within one

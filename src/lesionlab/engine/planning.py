@@ -123,12 +123,19 @@ def complete_for(recipe: Recipe, *, outputs: int) -> Recipe:
 
 def _check_axes(recipe: Recipe) -> None:
     axes = cast("type[Network]", network.get(recipe.network.name)).spatial_dims
-    if len(recipe.sampling.size) != axes:
+    if recipe.sampling.size and len(recipe.sampling.size) != axes:
         raise RecipeError(
             f"{axes} sizes, since {recipe.network.name} is a {axes}-D network",
             found=str(list(recipe.sampling.size)),
             where=f"recipe {recipe.name}, key sampling.size",
             next_step="give one size per axis",
+        )
+    if recipe.task == "classify" and not recipe.sampling.size:
+        raise RecipeError(
+            "the size of volumes that a classifier looks at",
+            found="none",
+            where=f"recipe {recipe.name}, key sampling.size",
+            next_step="--change sampling.size=[160,192,160], or what holds the heads",
         )
 
 

@@ -1,4 +1,4 @@
-"""What a training writes down about itself, for programs (JSON lines) and for eyes (TensorBoard)."""
+"""What a training writes down about itself, for programs (JSON lines), for eyes (TensorBoard), and for MLflow."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,24 +10,27 @@ from torch.utils.tensorboard import SummaryWriter
 from lesionlab.core.errors import StorageError
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.snapshot import Picture
+from lesionlab.engine.tracking import Tracking
 
 
 class Recorder:
-    """Appends numbers to metrics.jsonl and to TensorBoard; a context manager.
+    """Appends numbers to metrics.jsonl, to TensorBoard and, if wanted, to MLflow; a context manager.
 
     What an earlier, killed run wrote beyond the step that training goes on from is dropped.
 
     Args:
         folder: Of the training.
         step: Where training begins or goes on.
+        tracking: Its run of MLflow, if it has one.
     """
 
-    def __init__(self, folder: Path, *, step: int) -> None:
+    def __init__(self, folder: Path, *, step: int, tracking: Tracking | None = None) -> None:
         path = folder / "metrics.jsonl"
         kept = [line for line in _lines(path) if json.loads(line)["step"] <= step]
         write_text_atomically(path, "".join(f"{line}\n" for line in kept))
         self._file = path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        self._tracking = tracking
 
     def __enter__(self) -> "Recorder":
         return self
@@ -48,6 +51,13 @@ class Recorder:
             for name, value in numbers.items():
                 self._board.add_scalar(name, value, step)
             self._board.flush()
+        if self._tracking:
+            self._tracking.write(step, numbers)
+
+    def end(self, *, is_finished: bool) -> None:
+        """Note that this call of the training ends."""
+        if self._tracking:
+            self._tracking.end(is_finished=is_finished)
 
     def show(self, step: int, name: str, picture: Picture) -> None:
         """Put a picture into TensorBoard.

@@ -115,8 +115,7 @@ def number_lesions(lesion: Bool[Tensor, "batch region *space"]) -> Int64[Tensor,
     """
     masks = lesion.detach().cpu().numpy()
     numbers = np.zeros(masks.shape, dtype=np.int64)
-    connectivity = 8 if masks.ndim == 4 else 26
     for place in np.ndindex(masks.shape[:2]):
         if masks[place].any():
-            numbers[place] = cc3d.connected_components(masks[place], connectivity=connectivity)
+            numbers[place] = cc3d.connected_components(masks[place], connectivity=8 if masks.ndim == 4 else 26)
     return torch.from_numpy(numbers).to(lesion.device)

@@ -41,6 +41,7 @@ class AtlasUNet(nn.Module):
     """
 
     spatial_dims: ClassVar[Literal[2, 3]] = 2
+    stride: ClassVar[int] = STRIDES[0]
 
     def __init__(
         self,

@@ -55,6 +55,7 @@ class MedNeXt(nn.Module):
     """
 
     spatial_dims: ClassVar[Literal[2, 3]] = 3
+    stride: ClassVar[int] = STRIDES[0]
 
     def __init__(
         self,

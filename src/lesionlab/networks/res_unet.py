@@ -32,6 +32,7 @@ class ResUNet(nn.Module):
     """
 
     spatial_dims: ClassVar[Literal[2, 3]] = 3
+    stride: ClassVar[int] = STRIDES[0]
 
     def __init__(
         self,

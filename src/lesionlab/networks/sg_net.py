@@ -51,6 +51,7 @@ class SGNet(nn.Module):
     """
 
     spatial_dims: ClassVar[Literal[2, 3]] = 3
+    stride: ClassVar[int] = STRIDE
 
     def __init__(
         self,

@@ -90,6 +90,7 @@ class SynapseNet(nn.Module):
     """
 
     spatial_dims: ClassVar[Literal[2, 3]] = 2
+    stride: ClassVar[int] = STRIDE
 
     def __init__(
         self,

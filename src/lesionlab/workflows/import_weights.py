@@ -55,6 +55,10 @@ def import_checkpoint(file: Path, out: Path, *, network: str, recipe: str, layou
             where=f"recipe {recipe}",
             next_step="choose another (lesionlab list recipes)",
         )
+    if not chosen.sampling.size:
+        raise RecipeError(
+            "the size of windows", found="none", where=f"recipe {recipe}", next_step="give sampling.size in the recipe"
+        )
     imported = import_published(file, network, defaults=chosen.network.options, options={})
     _check_sizes(imported, chosen, regions=outputs(chosen, labels), where=file)
     own = {name: value for name, value in imported.options.items() if name not in ("modalities", "regions")}

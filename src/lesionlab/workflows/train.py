@@ -3,8 +3,10 @@
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from lightning_fabric import Fabric
 
 import lesionlab.losses
 import lesionlab.networks
@@ -15,14 +17,17 @@ from lesionlab.core.recipe import read_recipe
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.checkpoint import open_checkpoint, recover
 from lesionlab.engine.loop import Loop, Watch
+from lesionlab.engine.memory import free_bytes
+from lesionlab.engine.patch_size import sized, with_size
 from lesionlab.engine.ranks import make_training_fabric
 from lesionlab.engine.start_weights import started_from
 from lesionlab.engine.stopping import Stop
-from lesionlab.engine.store import store_cases
+from lesionlab.engine.store import StoredCase
+from lesionlab.engine.tracking import check_tracking
 from lesionlab.engine.training_state import Progress
 from lesionlab.workflows.division import open_divided
 from lesionlab.workflows.sealed import keep_sealed
-from lesionlab.workflows.training_data import choose_cases
+from lesionlab.workflows.training_data import TrainingData, choose_cases
 from lesionlab.workflows.training_report import write_training_page
 
 logger = logging.getLogger(__name__)
@@ -63,6 +68,7 @@ def train(
     split_file: Path | None = None,
     fold: int | None = None,
     watch: Watch | None = None,
+    mlflow: str | None = None,
 ) -> Trained:
     """Train a network, or go on exactly where an earlier call ended.
 
@@ -86,6 +92,7 @@ def train(
         split_file: A table that says which case is for training, validation or test; see `lesionlab.core.split`.
         fold: The fold of the split file that validates; without it the cases keep the parts of the file.
         watch: Told step and score of every validation; the training ends early when it returns True.
+        mlflow: Where MLflow keeps settings and numbers too: the file of a SQLite database, or the URL of a server.
 
     Raises:
         LesionlabError: Recipe, data or an earlier training in `out` cannot be used; the message says which.
@@ -96,20 +103,16 @@ def train(
     ids = (case.id for case in (*chosen.training, *chosen.validation))
     sealed = keep_sealed(ids, out=out, start_from=start_from, split_file=split_file)
     fabric = make_training_fabric(chosen.recipe.training.precision)
+    if mlflow is not None and fabric.is_global_zero:
+        check_tracking(mlflow)
     with fabric.rank_zero_first():
-        stored = store_cases(
-            (*chosen.training, *chosen.validation),
-            store or out / "store",
-            modalities=chosen.recipe.modalities,
-            settings=chosen.recipe.preprocessing,
-            labels=chosen.labels,
-        )
-    parts = {"training": stored[: len(chosen.training)], "validation": stored[len(chosen.training) :]}
+        parts = chosen.store(store or out / "store")
+    chosen = _with_size(chosen, parts["training"], fabric=fabric, out=out)
     plan = chosen.plan(layout=layout_name, **parts, started_from=started_from(start_from))
     plan = plan.model_copy(update={"sealed": sealed})
     with fabric.rank_zero_first():
         is_longer = _begin_folder(plan, out, extend=extend)
-    loop = Loop(plan, fabric=fabric, **parts, folder=out, watch=watch)
+    loop = Loop(plan, fabric=fabric, **parts, folder=out, watch=watch, mlflow=mlflow)
     if is_longer:
         loop.extend()
     progress = _run(loop, start_from, workers=workers, stop_after=stop_after, stop=stop)
@@ -122,6 +125,20 @@ def train(
         chosen_by=plan.chosen_by,
         is_finished=progress.is_finished,
     )
+
+
+def _with_size(chosen: TrainingData, cases: Sequence[StoredCase], *, fabric: Fabric, out: Path) -> TrainingData:
+    """Return the data with a size of samples: the recipe's, that of an earlier training, or the largest that fits."""
+    if chosen.recipe.sampling.size:
+        return chosen
+    with fabric.rank_zero_first():
+        recover(out / "last")
+    if (out / "last").exists():
+        recipe = sized(chosen.recipe, open_checkpoint(out / "last").plan.recipe.sampling.size)
+    else:
+        free = free_bytes(fabric.device)
+        recipe = with_size(chosen.recipe, cases, outputs=chosen.outputs, fabric=fabric, free_bytes=free)
+    return replace(chosen, recipe=recipe)
 
 
 def _begin_folder(plan: Plan, out: Path, *, extend: bool) -> bool:

@@ -1,19 +1,25 @@
 """One recipe trained with several seeds, and once for every fold of a split."""
 
+import itertools
 import json
 import logging
 import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lesionlab.core.errors import OptionError
 from lesionlab.core.recipe import read_recipe
 from lesionlab.core.split import read_split
 from lesionlab.core.storage import write_text_atomically
+from lesionlab.engine.cluster import Gathered, check_cluster, gather
+from lesionlab.engine.tracking import check_tracking
+from lesionlab.workflows.division import open_divided
 from lesionlab.workflows.train import Trained, train
+from lesionlab.workflows.training_data import choose_cases
 
 logger = logging.getLogger(__name__)
 
@@ -26,10 +32,12 @@ class TrainedMany:
 
     Attributes:
         trainings: Each with a folder of its own, in the order of folds and seeds.
+        failures: Why the others were not finished, by name of their folder; only those of a cluster.
         summary: The file with their scores, mean and standard deviation.
     """
 
     trainings: tuple[Trained, ...]
+    failures: dict[str, str]
     summary: Path
 
 
@@ -48,8 +56,10 @@ def train_many(
     extend: bool = False,
     fraction: float = 1.0,
     split_file: Path | None = None,
+    mlflow: str | None = None,
+    cluster: str | None = None,
 ) -> TrainedMany:
-    """Train once per fold and seed, one after the other; a later call goes on where this one ended.
+    """Train once per fold and seed, one after the other or on a cluster; a later call goes on where this one ended.
 
     The trainings go to ``out/fold0-seed0`` and so on and share prepared cases. Without a split file, another seed also
     chooses other validation cases.
@@ -68,34 +78,47 @@ def train_many(
         extend: Let them become longer.
         fraction: Share of the training patients.
         split_file: Which case is in which fold.
+        mlflow: Where MLflow keeps their numbers, if it shall.
+        cluster: "local:NUMBER" of processes, or the address of a Dask scheduler whose workers see the same folders;
+            one training that fails then stops no other. Without it the first that fails ends the call.
 
     Raises:
-        LesionlabError: As `train`.
+        LesionlabError: As `train`; or there is no such cluster.
     """
+    if cluster is not None:
+        check_cluster(cluster)
+    if mlflow is not None:
+        check_tracking(mlflow)
+    store = store or out / "store"
     first = read_recipe(recipe, changes=changes).training.seed
-    ends_at = time.monotonic() + (math.inf if max_time_s is None else max_time_s)
-    trainings = []
-    for fold in folds or (None,):
-        for seed in range(first, first + seeds):
-            name = f"seed{seed}" if fold is None else f"fold{fold}-seed{seed}"
-            logger.info("%s", name)
-            trained = train(
-                recipe,
-                data,
-                out / name,
-                changes=(*changes, f"training.seed={seed}"),
-                start_from=start_from,
-                store=store or out / "store",
-                workers=workers,
-                max_time_s=None if max_time_s is None else ends_at - time.monotonic(),
-                extend=extend,
-                fraction=fraction,
-                split_file=split_file,
-                fold=fold,
-            )
-            trainings.append(trained)
-    write_text_atomically(out / SUMMARY_FILE, json.dumps(_summary(trainings), indent=1) + "\n")
-    return TrainedMany(trainings=tuple(trainings), summary=out / SUMMARY_FILE)
+    begin = partial(
+        train, recipe, data, start_from=start_from, store=store, workers=workers, extend=extend, fraction=fraction,
+        split_file=split_file, mlflow=mlflow,
+    )  # fmt: skip
+    ends_at = math.inf if max_time_s is None else time.time() + max_time_s
+    jobs: dict[str, Callable[[], Trained]] = {}
+    for fold, seed in itertools.product(folds or (None,), range(first, first + seeds)):
+        name = f"seed{seed}" if fold is None else f"fold{fold}-seed{seed}"
+        changed = (*changes, f"training.seed={seed}")
+        jobs[name] = partial(_train_until, ends_at, partial(begin, out / name, changes=changed, fold=fold))
+    if cluster is None:
+        done = Gathered(results={name: job() for name, job in jobs.items()}, failures={})
+    else:
+        _, layout = open_divided(data, split_file, fold=min(folds, default=None))
+        choose_cases(read_recipe(recipe, changes=changes), layout, where=data).store(store)  # once, not in each process
+        done = gather(jobs, where=cluster)
+    trainings = tuple(done.results.values())
+    if trainings:
+        write_text_atomically(out / SUMMARY_FILE, json.dumps(_summary(trainings), indent=1) + "\n")
+    return TrainedMany(trainings=trainings, failures=done.failures, summary=out / SUMMARY_FILE)
+
+
+def _train_until(ends_at: float, begin: Callable[..., Trained]) -> Trained:
+    """Train in what is left of the time until `ends_at`, in seconds since the epoch, which all machines agree on."""
+    left_s = ends_at - time.time()
+    trained = begin(max_time_s=None if math.isinf(left_s) else left_s)
+    logger.info("%s: at step %d", trained.folder.name, trained.steps)
+    return trained
 
 
 def folds_of(split_file: Path | None) -> tuple[int, ...]:

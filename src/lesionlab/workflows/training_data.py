@@ -3,17 +3,18 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from lesionlab.core.case import Case
 from lesionlab.core.errors import LayoutError
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import Layout
-from lesionlab.core.plan import Plan
+from lesionlab.core.plan import Plan, outputs
 from lesionlab.core.recipe import Recipe
 from lesionlab.engine.categories import categories_of, divide_by_category, resolve_categories
 from lesionlab.engine.few_shot import take_fraction
 from lesionlab.engine.planning import complete, complete_for, divide_cases, resolve
-from lesionlab.engine.store import StoredCase
+from lesionlab.engine.store import StoredCase, store_cases
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,26 @@ class TrainingData:
     categories: tuple[str, ...]
     training: tuple[Case, ...]
     validation: tuple[Case, ...]
+
+    def store(self, folder: Path) -> dict[str, tuple[StoredCase, ...]]:
+        """Prepare what is not yet in the store, and open the cases for "training" and for "validation".
+
+        Raises:
+            LesionlabError: A case cannot be prepared, or the store not be written.
+        """
+        stored = store_cases(
+            (*self.training, *self.validation),
+            folder,
+            modalities=self.recipe.modalities,
+            settings=self.recipe.preprocessing,
+            labels=self.labels,
+        )
+        return {"training": stored[: len(self.training)], "validation": stored[len(self.training) :]}
+
+    @property
+    def outputs(self) -> int:
+        """Channels of the network's logits."""
+        return len(self.categories) or outputs(self.recipe, self.labels)
 
     def plan(
         self,
