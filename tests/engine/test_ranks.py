@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from safetensors.torch import load_file
 from tiny_training import write_recipe
 
 from lesionlab.core.errors import OptionError
+from lesionlab.engine.checkpoint import open_checkpoint
 from lesionlab.engine.ranks import check_share, is_wanted_anywhere, processes
 
 
@@ -69,6 +72,7 @@ averaging = 0.9
 overlap = 0.0
 """
 COMMAND = "from lesionlab.cli.main import main; main()"
+TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 @pytest.mark.slow
@@ -76,8 +80,7 @@ def test_two_processes_find_the_gradients_of_one(tmp_path: Path, cohort: Path):
     """Instance norm and no dropout: what each process computes then does not depend on who computes it."""
     recipe = write_recipe(tmp_path / "tiny3d.toml", INSTANCE_NORM)
     (tmp_path / "train.py").write_text(COMMAND)
-    many = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    for out, start in (("one", [sys.executable]), ("two", many)):
+    for out, start in (("one", [sys.executable]), ("two", TWO)):
         words = ["train", recipe, f"wmh2017:{cohort}", str(tmp_path / out)]
         subprocess.run(
             [*start, str(tmp_path / "train.py"), *words], check=True, capture_output=True, env=_environment()
@@ -89,6 +92,45 @@ def test_two_processes_find_the_gradients_of_one(tmp_path: Path, cohort: Path):
     assert max(10 * float(first[name].abs().max()) for name in gradients) > 1e-3
     lines = [json.loads((tmp_path / out / "metrics.jsonl").read_text().splitlines()[-1]) for out in ("one", "two")]
     assert lines[0]["loss"] == pytest.approx(lines[1]["loss"], abs=1e-6)
+
+
+@pytest.mark.slow
+def test_kill_9_of_one_process_ends_both_and_the_training_goes_on(tmp_path: Path, cohort: Path):
+    recipe = write_recipe(tmp_path / "tiny3d.toml", INSTANCE_NORM)
+    (tmp_path / "train.py").write_text(COMMAND)
+
+    def command(out: str, steps: int) -> list[str]:
+        changes = ("--change", f"training.steps={steps}")
+        return [*TWO, str(tmp_path / "train.py"), "train", recipe, f"wmh2017:{cohort}", str(tmp_path / out), *changes]
+
+    out = tmp_path / "killed"
+    with subprocess.Popen(
+        command("killed", 4000), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=_environment(), text=True
+    ) as started:
+        while not (out / "last").exists():
+            assert started.poll() is None, "it ended before it could be killed"
+            time.sleep(0.02)
+        ranks = _children(started.pid)
+        assert len(ranks) == 2
+        os.kill(ranks[1], signal.SIGKILL)
+        _, said = started.communicate(timeout=90)
+    assert started.returncode == 1
+    assert "exitcode  : -9" in said or "Signal 9" in said, said[-2000:]
+    assert not [pid for pid in ranks if Path(f"/proc/{pid}").exists()], "no process is left behind"
+    reached = open_checkpoint(out / "last").provenance["training"]["step"]
+    assert reached > 0
+    done = subprocess.run(
+        [*command("killed", 4000), "--stop-after", str(reached + 3)],
+        check=True,
+        capture_output=True,
+        env=_environment(),
+    )
+    assert f"going on from step {reached} of 4000" in done.stderr.decode()
+    assert open_checkpoint(out / "last").provenance["training"]["step"] == reached + 3
+
+
+def _children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _environment() -> dict[str, str]:
