@@ -15,8 +15,10 @@ from peers import RESULTS, machine
 
 import lesionlab
 
-SIZE, BATCH, STEPS, ROUNDS = (128, 128), 6, 15, 3
-NETWORK = {"widths": [8, 16, 24, 32, 48], "token_channels": 48, "heads": 4, "token_grid": 6}
+SIZE, BATCH, STEPS, ROUNDS = (96, 96), 4, 15, 5
+"""Five short rounds in turns, so that a machine that is busy for a while slows both."""
+
+NETWORK = {"widths": [8, 12, 16, 24, 32], "token_channels": 32, "heads": 4, "token_grid": 6}
 RECIPE = """
 name = "benchmark"
 modalities = ["flair", "t1"]

@@ -128,6 +128,7 @@ class Loop:
         with stop.polled_by(self._polling()) if is_alone else nullcontext():
             self._validate_if_due(recorder, stop)  # a validation that was broken off
             descent = self._prepare_descent()
+            self._pace.restart()
             for batch in self._pace.timed(self._batches(workers=workers, last_step=last_step)):
                 value = self._take_step(descent, batch)
                 best, memory_gib = max(0.0, self.progress.best_score), used_gib(self.fabric.device)
