@@ -30,7 +30,7 @@ size = [160, 160]
 name = "flips_and_intensity"
 options = { flip = 0.0, intensity = 0.0 }
 [training]
-steps = 1100
+steps = 950
 batch = 4
 learning_rate = 3e-3
 final_learning_rate = 1e-5
@@ -40,7 +40,7 @@ every = 40
 """
 
 LEAST_DICE = 0.80
-"""Mean over the three scans that were learned; seen: 0.812 (0.772, 0.829, 0.834)."""
+"""Mean over the three scans that were learned; seen: 0.830 (0.798, 0.845, 0.846)."""
 
 
 def lesionlab(*words: object) -> None:
