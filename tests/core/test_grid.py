@@ -154,3 +154,23 @@ def test_a_grid_is_a_value():
 def test_a_grid_has_three_axes():
     with pytest.raises(AssertionError, match="three axes"):
         Grid.of((5, 6), np.eye(4))
+
+
+def test_what_a_box_of_another_grid_can_reach():
+    grid = make_grid()
+    finer = grid.respaced((0.45, 1.1, 3.0))
+    box = Box.of((2, 1, 0), (4, 3, 2))
+    assert grid.covering(box, of=grid) == Box.of((1, 0, 0), (5, 4, 3))
+    assert finer.covering(box, of=grid) == Box.of((2, 0, 0), (9, 4, 3))
+
+
+def test_boxes_unite_and_empty_ones_do_not_count():
+    first, second, empty = Box.of((1, 5, 2), (3, 6, 4)), Box.of((2, 0, 3), (7, 1, 9)), Box.of((0, 0, 0), (0, 0, 0))
+    assert Box.uniting([first, empty, second]) == Box.of((1, 0, 2), (7, 6, 9))
+    assert Box.uniting([empty]) == Box.uniting([]) == empty
+
+
+def test_a_box_within_a_box_and_back():
+    inner, outer = Box.of((1, 0, 2), (3, 4, 5)), Box.of((10, 20, 30), (20, 30, 40))
+    assert inner.within(outer) == Box.of((11, 20, 32), (13, 24, 35))
+    assert inner.within(outer).seen_from(outer) == inner

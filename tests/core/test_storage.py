@@ -1,4 +1,5 @@
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,14 @@ def test_a_folder_in_the_way_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         write_bytes_atomically(tmp_path / "folder", b"")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_many_at_once_leave_the_usual_rights_behind(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda number: write_bytes_atomically(tmp_path / str(number), b"1"), range(200)))
+        assert os.umask(0o022) == 0o022
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o644}
+    finally:
+        os.umask(before)

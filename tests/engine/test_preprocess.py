@@ -176,3 +176,47 @@ def test_the_asked_for_spacing(case: Case):
     assert prepared.geometry.working.spacing_mm == pytest.approx((2, 2, 3))
     assert prepared.image.shape[1] < 16
     assert set(np.unique(prepared.label).tolist()) == {0, 1}
+
+
+def with_brain(case: Case, mask: np.ndarray, affine: np.ndarray = AFFINE) -> Case:
+    return replace(case, brain_mask=save(case.label.parent / "brain.nii.gz", mask, affine))
+
+
+def test_only_the_brain_is_kept_and_counts(case: Case):
+    brain = np.zeros(SHAPE, np.uint8)
+    brain[9:21, 10:27, 1:4] = 1
+    prepared = prepared_of(with_brain(case, brain), foreground="brain_mask")
+    box = prepared.geometry.box
+    inside = brain[box.slices] > 0
+    assert prepared.image[:, inside].mean(axis=1) == pytest.approx([0, 0], abs=1e-4)
+    for part, background in zip(prepared.image, prepared.background, strict=True):
+        assert set(part[~inside].tolist()) <= {background}
+    labelled = np.argwhere((phantom(0)[2] > 0) | (brain > 0))
+    assert (box.start, box.stop) == (tuple(labelled.min(axis=0)), tuple(labelled.max(axis=0) + 1))
+
+
+def test_a_mask_of_the_brain_may_have_another_order_of_axes(case: Case):
+    brain = np.zeros(SHAPE, np.uint8)
+    brain[9:21, 10:27, 1:4] = 1
+    expected = prepared_of(with_brain(case, brain), foreground="brain_mask")
+    back = AFFINE @ np.diag([-1.0, 1, 1, 1])
+    back[:3, 3] += AFFINE[:3, 0] * (SHAPE[0] - 1)
+    turned = prepared_of(with_brain(case, brain[::-1], back), foreground="brain_mask")
+    np.testing.assert_array_equal(turned.image, expected.image)
+
+
+def test_a_brain_that_is_asked_for_and_not_there_is_refused(case: Case):
+    with pytest.raises(LayoutError, match="a mask of the brain"):
+        prepared_of(case, foreground="brain_mask")
+    elsewhere = with_brain(case, np.ones(SHAPE, np.uint8), shifted())
+    with pytest.raises(GridError, match=r"flair\.nii\.gz and .*brain\.nii\.gz"):
+        prepared_of(elsewhere, foreground="brain_mask")
+
+
+def test_n4_changes_images_of_mri_and_no_label(case: Case):
+    plain, even = prepared_of(case), prepared_of(case, bias_field="n4")
+    assert even.geometry == plain.geometry
+    np.testing.assert_array_equal(even.label, plain.label)
+    assert not np.array_equal(even.image, plain.image)
+    fixed = {"normalisation": "unit_range"}
+    np.testing.assert_array_equal(prepared_of(case, bias_field="n4", **fixed).image, prepared_of(case, **fixed).image)

@@ -1,6 +1,9 @@
 """Prepared cases are written once, found again, and never half."""
 
+import os
+import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +11,7 @@ import pytest
 from tiny_training import phantom, save
 
 from lesionlab.core.case import Case
-from lesionlab.core.errors import LabelError
+from lesionlab.core.errors import ImageError, LabelError
 from lesionlab.core.labels import LESION
 from lesionlab.core.recipe import Preprocessing
 from lesionlab.engine.content_key import content_key
@@ -100,3 +103,72 @@ def test_a_case_without_mask_is_refused_only_where_one_is_needed(case: Case):
     assert stored.image().shape[0] == 2
     with pytest.raises(LabelError, match="case a"):
         stored.label()
+
+
+def many(folder: Path, count: int) -> list[Case]:
+    cases = []
+    for number in range(count):
+        flair, t1, mask = phantom(number)
+        images = {"flair": save(folder / f"{number}f.nii.gz", flair), "t1": save(folder / f"{number}t.nii.gz", t1)}
+        label = save(folder / f"{number}m.nii.gz", mask)
+        cases.append(Case(id=str(number), images=images, label=label, group=str(number)))
+    return cases
+
+
+def test_the_store_of_many_at_once_is_that_of_one_after_the_other(tmp_path: Path):
+    cases, settings = many(tmp_path, 6), Preprocessing(spacing_mm=(1.0, 1.0, 2.0))
+    stores = [
+        store_cases(cases, tmp_path / str(at_once), modalities=BOTH, settings=settings, labels=LESION, at_once=at_once)
+        for at_once in (1, 4)
+    ]
+    assert [stored.id for stored in stores[1]] == [case.id for case in cases]
+    for one, many_at_once in zip(*stores, strict=True):
+        assert one.folder.name == many_at_once.folder.name
+        for path in one.folder.iterdir():
+            assert path.read_bytes() == (many_at_once.folder / path.name).read_bytes()
+
+
+def test_a_bad_case_is_named_and_what_was_stored_stays(tmp_path: Path):
+    cases = many(tmp_path, 4)
+    cases[2].images["t1"].write_bytes(b"no image")
+    with pytest.raises(ImageError, match=r"2t\.nii\.gz"):
+        store_cases(cases, tmp_path / "store", modalities=BOTH, settings=Preprocessing(), labels=LESION)
+    assert 1 <= len(list((tmp_path / "store").glob("*/case.json"))) <= 3
+
+
+def test_no_cases_are_an_empty_store(tmp_path: Path):
+    assert store_cases([], tmp_path, modalities=BOTH, settings=Preprocessing(), labels=LESION) == ()
+
+
+def resident_mb() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read as Linux tells it")
+def test_two_hundred_cases_take_the_memory_of_a_few(tmp_path: Path):
+    """Each has 4 MB of voxels, so that keeping only a tenth of them would show."""
+    cases = []
+    for number in range(200):
+        arrays = (np.kron(array, np.ones((3, 3, 8), array.dtype)) for array in phantom(number))
+        flair, t1, mask = (
+            save(tmp_path / f"{number}{name}.nii", array) for name, array in zip("ftm", arrays, strict=True)
+        )
+        cases.append(Case(id=str(number), images={"flair": flair, "t1": t1}, label=mask, group=str(number)))
+    settings, found, is_over = Preprocessing(spacing_mm=(1.0, 1.0, 2.0)), [], threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(0.01):
+            found.append(resident_mb())
+
+    watcher = threading.Thread(target=watch)
+    store = partial(store_cases, modalities=BOTH, settings=settings, labels=LESION, at_once=2)
+    store(cases[:4], tmp_path / "first")
+    watcher.start()
+    store(cases, tmp_path / "store")
+    is_over.set()
+    watcher.join()
+    quarter = len(found) // 4
+    first, last = float(np.mean(found[:quarter])), float(np.mean(found[-quarter:]))
+    assert quarter > 20
+    assert last < 1.1 * first, f"{first:.0f} MB became {last:.0f} MB"

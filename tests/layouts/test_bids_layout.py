@@ -56,6 +56,17 @@ def test_places_of_masks(tmp_path: Path, mask: str):
     assert case.label == tmp_path / mask
 
 
+def test_the_mask_of_the_brain_is_that_of_the_scans_space(tmp_path: Path):
+    brain = "derivatives/t/sub-1/anat/sub-1_desc-brain_mask.nii.gz"
+    other = "derivatives/t/sub-1/anat/sub-1_space-MNI152NLin2009cAsym_desc-brain_mask.nii.gz"
+    touch(tmp_path, "sub-1/anat/sub-1_T1w.nii.gz", brain, other)
+    (case,) = Bids(tmp_path).cases()
+    assert (case.brain_mask, case.label) == (tmp_path / brain, None)
+    touch(tmp_path, "derivatives/u/sub-1/anat/sub-1_desc-brain_mask.nii.gz")
+    (case,) = Bids(tmp_path).cases()
+    assert case.brain_mask is None
+
+
 def test_a_lesion_goes_before_other_masks(tmp_path: Path):
     masks = ("derivatives/a/sub-1/anat/sub-1_label-WM_mask.nii", "derivatives/a/sub-1/anat/sub-1_label-lesion_mask.nii")
     touch(tmp_path, "sub-1/anat/sub-1_T1w.nii.gz", *masks)

@@ -26,6 +26,13 @@ def test_all_columns(tmp_path: Path):
     assert (case.label, case.images["dwi"]) == (tmp_path / "m.nii", tmp_path / "d.nii")
 
 
+def test_a_mask_of_the_brain_is_no_modality(tmp_path: Path):
+    write(tmp_path, "id,flair,brain_mask\n1,f.nii,b.nii\n2,f.nii,\n", "f.nii", "b.nii")
+    dataset = Table(tmp_path)
+    assert dataset.modalities == ("flair",)
+    assert [case.brain_mask for case in dataset.cases()] == [tmp_path / "b.nii", None]
+
+
 def test_only_what_is_needed_and_paths_from_the_root(tmp_path: Path):
     (tmp_path / "data").mkdir()
     (tmp_path / "scan.nii").touch()

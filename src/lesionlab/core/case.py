@@ -26,6 +26,7 @@ class Case:
         label_part: As in `parts`, of the mask's file.
         further_labels: Masks of further lesions beside `label` (ATLAS): their union has the stored value 2 where
             `label` does not mark 1.
+        brain_mask: Where the brain is, on the voxels of the first image, or None where the dataset does not say.
         category: What the whole case shows ("healthy", "glioma"), or None where nobody said.
     """
 
@@ -38,10 +39,11 @@ class Case:
     parts: dict[Modality, str] = field(default_factory=dict)
     label_part: str = ""
     further_labels: tuple[Path, ...] = ()
+    brain_mask: Path | None = None
     category: str | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file of the case once: images in their order, then masks."""
-        masks = () if self.label is None else (self.label,)
-        return tuple(dict.fromkeys((*self.images.values(), *masks, *self.further_labels)))
+        """Every file of the case once: images in their order, then masks, that of the brain last."""
+        masks = (self.label, *self.further_labels, self.brain_mask)
+        return tuple(dict.fromkeys((*self.images.values(), *(path for path in masks if path is not None))))

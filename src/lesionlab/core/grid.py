@@ -1,8 +1,9 @@
 """Where voxels lie in the world."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import SupportsInt
 
 import nibabel
 import numpy as np
@@ -96,6 +97,15 @@ class Grid:
         matrix[:3, 3] = (matrix @ np.array([*box.start, 1.0]))[:3]
         return Grid.of(box.shape, matrix)
 
+    def covering(self, box: "Box", *, of: "Grid") -> "Box":
+        """Return the box of this grid's voxels that a box of another grid can reach by interpolation."""
+        ends = [(first - 1, last) for first, last in zip(box.start, box.stop, strict=True)]
+        corners = np.array(np.meshgrid(*ends)).reshape(3, -1)
+        places = np.linalg.solve(self.matrix, of.matrix @ np.vstack([corners, np.ones(corners.shape[1])]))[:3]
+        start = np.clip(np.floor(places.min(axis=1)), 0, self.shape)
+        stop = np.clip(np.ceil(places.max(axis=1)) + 1, start, self.shape)
+        return Box.of(start, stop)
+
     def respaced(self, spacing_mm: tuple[float, float, float]) -> "Grid":
         """Return a grid of another spacing that covers the same field of view, first voxels' edges aligned."""
         scale = np.array(spacing_mm) / np.array(self.spacing_mm)
@@ -114,6 +124,18 @@ class Box:
     stop: tuple[int, int, int]
 
     @classmethod
+    def of(cls, start: Iterable[SupportsInt], stop: Iterable[SupportsInt]) -> "Box":
+        """Make a box from whole numbers of any type."""
+        x, y, z = ((int(first), int(last)) for first, last in zip(start, stop, strict=True))
+        return cls(start=(x[0], y[0], z[0]), stop=(x[1], y[1], z[1]))
+
+    @classmethod
+    def uniting(cls, boxes: Sequence["Box"]) -> "Box":
+        """Return the smallest box that holds others; empty ones do not count, and all of them give an empty one."""
+        counted = [box for box in boxes if min(box.shape) > 0] or [cls.of((0, 0, 0), (0, 0, 0))]
+        return cls.of(np.min([box.start for box in counted], axis=0), np.max([box.stop for box in counted], axis=0))
+
+    @classmethod
     def around(cls, mask: Bool[np.ndarray, "x y z"]) -> "Box":
         """Return the smallest box that holds every True voxel; an empty one at the origin when there is none."""
         starts, stops = [], []
@@ -128,6 +150,14 @@ class Box:
         """Voxels along each axis."""
         x, y, z = (stop - start for start, stop in zip(self.start, self.stop, strict=True))
         return (x, y, z)
+
+    def within(self, outer: "Box") -> "Box":
+        """Return this box of a cropped grid in the voxels of the whole grid, of which `outer` was kept."""
+        return Box.of(np.add(self.start, outer.start), np.add(self.stop, outer.start))
+
+    def seen_from(self, outer: "Box") -> "Box":
+        """Return this box of a whole grid in the voxels of the cropped grid that `outer` keeps of it."""
+        return Box.of(np.subtract(self.start, outer.start), np.subtract(self.stop, outer.start))
 
     @property
     def slices(self) -> tuple[slice, slice, slice]:

@@ -45,7 +45,8 @@ class Labels:
         Raises:
             LabelError: `label` holds a value that is neither background, region nor ignored.
         """
-        unknown = sorted(set(np.unique(label).tolist()) - self.values)
+        marked = label.T[label.T != 0]  # few; sorting every voxel takes many times as long
+        unknown = sorted(set(np.unique(marked).tolist()) - self.values)
         if unknown:
             raise LabelError(
                 f"label values among {sorted(self.values)}",

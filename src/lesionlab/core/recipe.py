@@ -48,10 +48,12 @@ class Preprocessing(Section):
     that see the mirror image need. `window` clips stored values before anything is measured: Hounsfield units of CT.
     `normalisation` names one way for all modalities, or lets each name decide: "unit_range" for ct, "picture" for
     red, green, blue and grey, "z_score" for all others, which are MRI. "unit_range" brings the ends of the window, or
-    without one the percentiles of the foreground, to 0 and 1.
+    without one the percentiles of the foreground, to 0 and 1. With the foreground "brain_mask", only what the dataset's
+    own mask of the brain shows is kept. The bias field of images with "z_score" is left as it is, or evened out by N4.
     """
 
-    foreground: Literal["above_background", "above_minimum", "everything"] = "above_background"
+    foreground: Literal["above_background", "above_minimum", "everything", "brain_mask"] = "above_background"
+    bias_field: Literal["as_stored", "n4"] = "as_stored"
     normalisation: Literal["by_modality", "z_score", "unit_range", "picture"] = "by_modality"
     percentiles: tuple[Percentile, Percentile] = (2.0, 98.0)
     spacing_mm: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None

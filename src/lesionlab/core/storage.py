@@ -3,9 +3,13 @@
 import contextlib
 import os
 import tempfile
+import threading
 from pathlib import Path
 
 from lesionlab.core.errors import StorageError
+
+_asking_umask = threading.Lock()
+"""Held while the umask, which can only be read by setting it, is another."""
 
 
 def write_text_atomically(path: Path, text: str) -> None:
@@ -57,8 +61,9 @@ def _permissions(path: Path) -> int:
     """Keep an existing file's permissions; a new file gets the usual ones (mkstemp's are private to the owner)."""
     if path.exists():
         return path.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
+    with _asking_umask:
+        mask = os.umask(0)
+        os.umask(mask)
     return 0o666 & ~mask
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Num
 
 from lesionlab.core.case import Case, Modality
-from lesionlab.core.errors import ImageError
+from lesionlab.core.errors import ImageError, LayoutError
 from lesionlab.core.grid import Grid
 from lesionlab.core.labels import Labels
 from lesionlab.engine.dicom_series import read_series
@@ -46,6 +46,24 @@ def read_mask(case: Case, labels: Labels) -> Image:
         first.grid.check_same(further.grid, mine=case.label, others=path, next_step=advice)
         values[(values == 0) & (further.array > 0)] = SECOND_LESION
     return replace(first, array=values)
+
+
+def read_brain_mask(case: Case) -> Image:
+    """Read where a case's brain is: 1 there, 0 elsewhere.
+
+    Raises:
+        LayoutError: The dataset does not say.
+        ImageError: As `read_scan`.
+    """
+    if case.brain_mask is None:
+        raise LayoutError(
+            "a mask of the brain",
+            found="none, or several to choose from",
+            where=f"case {case.id}",
+            next_step="add it (docs/layouts.md), or do without: --change preprocessing.foreground=above_background",
+        )
+    image = read_file(case.brain_mask)
+    return replace(image, array=(image.array > 0).astype(np.int16))
 
 
 def read_file(path: Path, part: str = "") -> Image:

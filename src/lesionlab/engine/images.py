@@ -80,15 +80,17 @@ def as_label(image: Image, *, where: Path) -> Image:
     Raises:
         LabelError: A value is no whole number (beyond 1e-3), negative, or above 32,767.
     """
-    values = np.rint(image.array)
-    if np.abs(image.array - values).max(initial=0) > 1e-3 or values.min(initial=0) < 0 or values.max(initial=0) > 32767:
+    lowest, highest = float(image.array.min(initial=0)), float(image.array.max(initial=0))
+    is_in_range = round(lowest) >= 0 and round(highest) <= 32767
+    values = np.rint(image.array).astype(np.int16) if is_in_range else image.array
+    if not is_in_range or not (np.array_equal(image.array, values) or np.abs(image.array - values).max() <= 1e-3):
         raise LabelError(
             "a mask of whole numbers from 0 to 32767",
-            found=f"values from {image.array.min():g} to {image.array.max():g}, some not whole or out of range",
+            found=f"values from {lowest:g} to {highest:g}, some not whole or out of range",
             where=where,
             next_step="binarise or renumber the mask",
         )
-    return Image(array=values.astype(np.int16), grid=image.grid, space_code=image.space_code)
+    return Image(array=values, grid=image.grid, space_code=image.space_code)
 
 
 def write_image(path: Path, array: Shaped[np.ndarray, "x y z"], *, grid: Grid, space_code: int = 1) -> None:
@@ -150,14 +152,16 @@ def _read_stream(stream: io.BufferedIOBase, path: Path, *, volumes: int) -> niba
         raise _error(path, "a NIfTI header", f"a file of {len(head)} bytes", "copy the file again")
     header = image_class.header_class.from_fileobj(io.BytesIO(head))
     wanted_bytes = _judge_header(header, path, volumes=volumes)
-    data = bytearray(head)
+    data = io.BytesIO(head)
+    data.seek(0, io.SEEK_END)
     while chunk := stream.read(_CHUNK_BYTES):
-        data += chunk
-        if len(data) > wanted_bytes + _TRAILER_BYTES:
+        data.write(chunk)
+        if data.tell() > wanted_bytes + _TRAILER_BYTES:
             raise _error(path, f"{wanted_bytes} bytes as its header says", "more", "copy or convert the file again")
-    if len(data) < wanted_bytes:
-        raise _error(path, f"{wanted_bytes} bytes as its header says", f"only {len(data)}", "copy the file again")
-    return image_class.from_bytes(bytes(data))
+    if data.tell() < wanted_bytes:
+        raise _error(path, f"{wanted_bytes} bytes as its header says", f"only {data.tell()}", "copy the file again")
+    data.seek(0)
+    return image_class.from_stream(data)
 
 
 def _judge_header(header: nibabel.Nifti1Header, path: Path, *, volumes: int) -> int:

@@ -9,24 +9,23 @@ from jaxtyping import Bool, Float32, UInt8
 
 from lesionlab.core.case import Case
 from lesionlab.core.errors import LayoutError
-from lesionlab.core.grid import Box, Grid
+from lesionlab.core.grid import Grid
 from lesionlab.core.labels import Labels
 from lesionlab.core.recipe import Preprocessing
-from lesionlab.engine.case_files import read_mask, read_scan
+from lesionlab.engine.case_files import read_brain_mask, read_mask, read_scan
+from lesionlab.engine.cutting import Cut, cut_head
 from lesionlab.engine.images import Image
-from lesionlab.transforms.geometry import Geometry, to_working
+from lesionlab.transforms.bias_field import without_bias_field
+from lesionlab.transforms.geometry import Geometry
 from lesionlab.transforms.midplane import find_midplane, straight_grid
 from lesionlab.transforms.normalise import (
     Normalisation,
-    find_foreground,
+    foreground_level,
     normalise,
     normalise_picture,
     to_unit_range,
     usual_normalisation,
 )
-
-_STRAY_SHARE = 0.002
-"""A plane with less foreground than this holds noise, not head."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,38 +60,22 @@ def prepare(case: Case, modalities: Sequence[str], *, settings: Preprocessing, l
         labels: Which stored values its mask may hold.
 
     Raises:
-        LayoutError: A modality is missing.
+        LayoutError: A modality is missing, or the mask of the brain that `settings` ask for.
+        OptionError: SimpleITK, which `settings` ask for, is not installed.
         ImageError: A file is damaged, or shows no plane between two like sides although `settings` ask for it.
         GridError: Modalities or mask lie on different grids and `settings` do not ask for resampling.
         LabelError: The mask holds undeclared values.
     """
     _check_modalities(case, modalities)
-    images = {name: read_scan(case, name) for name in modalities}
-    first = modalities[0]
-    scan = images[first].grid
-    if not settings.resample_modalities:
-        advice = "register it, or let it be resampled: --change preprocessing.resample_modalities=true"
-        for name, image in images.items():
-            _check_same_voxels(scan, image.grid, mine=case.images[first], others=case.images[name], advice=advice)
-    working = _working_grid(images[first], settings, where=case.images[first])
-    arrays = [to_working(image.array, image.grid, working=working, order=1) for image in images.values()]
-    foregrounds = [_foreground(name, array, settings) for name, array in zip(modalities, arrays, strict=True)]
-    label = None
-    if case.label is not None:
-        stored = read_reference(case, scan=scan, modality=first, labels=labels)
-        label = to_working(stored.array, stored.grid, working=working, order=0).astype(np.uint8)
-    box = _box_around(foregrounds, label=label)
-    if settings.straighten:
-        box = _evened(box, size=working.shape[0])
-    normalised = [
-        _normalise(name, array, foreground=foreground, settings=settings)[box.slices]
-        for name, array, foreground in zip(modalities, arrays, foregrounds, strict=True)
-    ]
+    scan, cut, working = _read_and_cut(case, modalities, settings=settings, labels=labels)
+    image = np.empty((len(modalities), *cut.box.shape), dtype=np.float32, order="F")
+    for number, name in enumerate(modalities):
+        image[number] = _scaled(name, cut, settings=settings, spacing_mm=working.spacing_mm)
     return Prepared(
-        image=np.stack(normalised),
-        label=None if label is None else label[box.slices],
-        geometry=Geometry(scan=scan, working=working, box=box),
-        space_code=images[first].space_code,
+        image=image,
+        label=cut.label,
+        geometry=Geometry(scan=scan.grid, working=working, box=cut.box),
+        space_code=scan.space_code,
     )
 
 
@@ -117,15 +100,63 @@ def read_reference(case: Case, *, scan: Grid, modality: str, labels: Labels) -> 
     return label
 
 
+def read_brain(case: Case, *, scan: Grid, modality: str) -> Image:
+    """Read a case's mask of the brain and make sure that it belongs to the scan.
+
+    Args:
+        case: Its files.
+        scan: The grid of the image of `modality`.
+        modality: Which image that is.
+
+    Raises:
+        LayoutError, ImageError: As `read_brain_mask`.
+        GridError: The mask lies on another grid; another order of axes is none.
+    """
+    brain = read_brain_mask(case)
+    assert case.brain_mask is not None, "it has just been read"
+    advice = "resample the mask of the brain to the scan's grid (nearest neighbour)"
+    _check_same_voxels(scan, brain.grid, mine=case.images[modality], others=case.brain_mask, advice=advice)
+    return brain
+
+
+def _read_and_cut(
+    case: Case, modalities: Sequence[str], *, settings: Preprocessing, labels: Labels
+) -> tuple[Image, Cut, Grid]:
+    """Return the first modality's scan, what is kept of all of them, and the grid that it lies on."""
+    scans = {name: read_scan(case, name) for name in modalities}
+    first, scan = modalities[0], scans[modalities[0]]
+    if not settings.resample_modalities:
+        advice = "register it, or let it be resampled: --change preprocessing.resample_modalities=true"
+        for name, other in scans.items():
+            _check_same_voxels(scan.grid, other.grid, mine=case.images[first], others=case.images[name], advice=advice)
+    working = _working_grid(scan, settings, where=case.images[first])
+    label = None if case.label is None else read_reference(case, scan=scan.grid, modality=first, labels=labels)
+    brain = read_brain(case, scan=scan.grid, modality=first) if settings.foreground == "brain_mask" else None
+    levels = {name: _level(name, one, settings) for name, one in scans.items()}
+    cut = cut_head(scans, levels, brain=brain, label=label, working=working, is_even=settings.straighten)
+    return scan, cut, working
+
+
+def _level(modality: str, scan: Image, settings: Preprocessing) -> float:
+    """Return the value above which there is foreground; all of a picture is, and all of a given brain."""
+    if _scheme(modality, settings) == "picture" or settings.foreground == "brain_mask":
+        return foreground_level(scan.array, rule="everything")
+    return foreground_level(scan.array, rule=settings.foreground)
+
+
 def _scheme(modality: str, settings: Preprocessing) -> Normalisation:
     return usual_normalisation(modality) if settings.normalisation == "by_modality" else settings.normalisation
 
 
-def _foreground(
-    modality: str, image: Float32[np.ndarray, "x y z"], settings: Preprocessing
-) -> Bool[np.ndarray, "x y z"]:
-    is_picture = _scheme(modality, settings) == "picture"
-    return find_foreground(image, rule="everything" if is_picture else settings.foreground)
+def _scaled(
+    modality: str, cut: Cut, *, settings: Preprocessing, spacing_mm: tuple[float, float, float]
+) -> Float32[np.ndarray, "x y z"]:
+    image, head = cut.images[modality], cut.heads[modality]
+    if settings.foreground == "brain_mask" and head.any():
+        image = np.where(head, image, image[head].min())
+    if settings.bias_field == "n4" and _scheme(modality, settings) == "z_score":
+        image = without_bias_field(image, head, spacing_mm=spacing_mm)
+    return _normalise(modality, image, foreground=head, settings=settings)
 
 
 def _normalise(
@@ -171,21 +202,3 @@ def _working_grid(image: Image, settings: Preprocessing, *, where: Path) -> Grid
         return straight_grid(image.grid, plane, spacing_mm=settings.spacing_mm)
     canonical = image.grid.canonical()
     return canonical if settings.spacing_mm is None else canonical.respaced(settings.spacing_mm)
-
-
-def _evened(box: Box, *, size: int) -> Box:
-    """Return the box widened so that as much is cut off the left as off the right."""
-    margin = min(box.start[0], size - box.stop[0])
-    return Box(start=(margin, *box.start[1:]), stop=(size - margin, *box.stop[1:]))
-
-
-def _box_around(foregrounds: Sequence[Bool[np.ndarray, "x y z"]], *, label: UInt8[np.ndarray, "x y z"] | None) -> Box:
-    """Return the box of the foregrounds without stray planes, and of every labelled voxel; all voxels if none."""
-    kept = np.logical_or.reduce(foregrounds)
-    for axis in range(3):
-        others = tuple({0, 1, 2} - {axis})
-        is_stray = kept.mean(axis=others, keepdims=True) < _STRAY_SHARE
-        kept &= ~is_stray
-    if label is not None:
-        kept |= label > 0
-    return Box.around(kept if kept.any() else np.ones_like(kept))

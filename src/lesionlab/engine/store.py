@@ -2,9 +2,11 @@
 
 import io
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,18 @@ from lesionlab.core.case import Case
 from lesionlab.core.errors import LabelError
 from lesionlab.core.grid import Box, Grid
 from lesionlab.core.labels import Labels
-from lesionlab.core.progress import track
+from lesionlab.core.progress import Tracker
 from lesionlab.core.recipe import Preprocessing
 from lesionlab.core.storage import write_bytes_atomically, write_text_atomically
+from lesionlab.engine.cases_at_once import how_many_at_once, work_through
 from lesionlab.engine.content_key import content_key
 from lesionlab.engine.preprocess import Prepared, prepare
 from lesionlab.transforms.geometry import Geometry
 
-_FORMAT = 1
+_FORMAT = 2
+
+_BYTES_PER_SCAN_VOXEL, _BYTES_PER_KEPT_VOXEL = 16, 16
+"""What preparing takes at its peak for each voxel, beside the modalities themselves; measured and rounded up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +74,19 @@ class StoredCase:
 
 
 def store_cases(
-    cases: Sequence[Case], folder: Path, *, modalities: Sequence[str], settings: Preprocessing, labels: Labels
+    cases: Sequence[Case],
+    folder: Path,
+    *,
+    modalities: Sequence[str],
+    settings: Preprocessing,
+    labels: Labels,
+    at_once: int | None = None,
 ) -> tuple[StoredCase, ...]:
     """Preprocess what is not yet in the store, and open all cases.
 
     Each case lies under a key made from the bytes of its files and the settings, so that changed data or settings
-    are prepared again and finished work never is.
+    are prepared again and finished work never is. Several cases are prepared at once where there are cores and memory
+    for them; the store is the same. The largest comes first, alone, and tells what a case takes.
 
     Args:
         cases: What to prepare.
@@ -81,21 +94,40 @@ def store_cases(
         modalities: Which, in the order of the network's input.
         settings: From the plan or recipe.
         labels: Which stored values masks may hold.
+        at_once: How many cases may be prepared at the same time; None decides by cores and free memory.
 
     Raises:
-        LayoutError, ImageError, GridError, LabelError: As `prepare`.
+        LesionlabError: As `prepare`.
         StorageError: The store could not be written; cases already in it stay.
     """
-    return tuple(
-        _store_case(case, folder, modalities=modalities, settings=settings, labels=labels)
-        for case in track(cases, what="preparing cases", total=len(cases))
-    )
+    if not cases:
+        return ()
+    store = partial(_store_case, folder=folder, modalities=modalities, settings=settings, labels=labels)
+    largest = max(range(len(cases)), key=lambda number: _bytes_on_disk(cases[number]))
+    others = [case for number, case in enumerate(cases) if number != largest]
+    with Tracker("preparing cases", total=len(cases)) as tracker:
+        first = store(cases[largest])
+        tracker.advance()
+        workers = at_once or how_many_at_once(_bytes_to_prepare(first, modalities=len(modalities)))
+        stored = work_through(others, store, at_once=workers, tracker=tracker)
+    return (*stored[:largest], first, *stored[largest:])
+
+
+def _bytes_on_disk(case: Case) -> int:
+    files = (file for path in case.files for file in (path.iterdir() if path.is_dir() else (path,)))
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _bytes_to_prepare(stored: StoredCase, *, modalities: int) -> int:
+    """Return how much memory preparing a case of this size takes at its peak."""
+    scan, kept = (math.prod(shape) for shape in (stored.geometry.scan.shape, stored.geometry.box.shape))
+    return scan * (4 * modalities + _BYTES_PER_SCAN_VOXEL) + kept * (8 * modalities + _BYTES_PER_KEPT_VOXEL)
 
 
 def _store_case(
-    case: Case, folder: Path, *, modalities: Sequence[str], settings: Preprocessing, labels: Labels
+    case: Case, *, folder: Path, modalities: Sequence[str], settings: Preprocessing, labels: Labels
 ) -> StoredCase:
-    parts = [case.parts, case.label_part, labels.lesion_above]
+    parts = [case.parts, case.label_part, labels.lesion_above, case.brain_mask is not None]
     key = content_key(case.files, settings=[_FORMAT, list(modalities), settings.model_dump(), parts])
     target = folder / f"{case.id}-{key}"
     if not (target / "case.json").exists():

@@ -57,7 +57,8 @@ class Bids:
     session may lack some. ``modalities`` in lesionlab.toml chooses by patterns instead; every session must then have
     each of them. A mask ends in
     ``_mask``, ``_msk``, ``_dseg``, ``_seg`` or ``_roi``; one with ``lesion`` in its name goes before others, or
-    ``mask`` in lesionlab.toml tells which. A case is a session, ``sub-<X>_ses-<Y>``, and its patient the subject.
+    ``mask`` in lesionlab.toml tells which. A session's only mask with an entity ``desc-brain`` and none ``space-`` is
+    that of its brain. A case is a session, ``sub-<X>_ses-<Y>``, and its patient the subject.
     ``participants.tsv`` may have columns site, split and category.
 
     Args:
@@ -133,6 +134,7 @@ class Bids:
             id=session.id,
             images={modality: path for modality, path in images.items() if path is not None},
             label=self._mask(session),
+            brain_mask=_brain_mask(session),
             group=session.subject,
             site=facts.get("site", ""),
             split=split_named(facts.get("split", ""), where=self.folder / PARTICIPANTS),
@@ -191,6 +193,19 @@ def _is_mask(stem: str) -> bool:
     name = Path(stem).name.lower()
     is_of_lesions = LESION_WORD in name or not any(word in name for word in OTHER_MASKS)
     return name.rpartition("_")[2] in MASK_SUFFIXES and is_of_lesions
+
+
+def _brain_mask(session: Session) -> Path | None:
+    """Return the mask of the brain in the space of the scans, if there is just one."""
+    files = [*session.derived.items(), *session.files.items()]
+    named = [(set(Path(stem).name.split("_")), paths) for stem, paths in files]
+    found = [
+        path
+        for words, paths in named
+        if {"desc-brain", "mask"} <= words and not any(word.startswith("space-") for word in words)
+        for path in paths
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _only(found: list[Path], *, what: str, option: str) -> Path:

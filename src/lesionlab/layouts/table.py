@@ -14,18 +14,19 @@ from lesionlab.layouts.tables import ENDINGS, read_table, split_named
 
 CITATION = "no paper: the table is lesionlab's own form"
 
-FACTS = ("id", "group", "site", "split", "category", "label")
+FACTS = ("id", "group", "site", "split", "category", "label", "brain_mask")
 """Columns that are no modality; all but the first may be left out."""
 
 
 @layout("table")
 class Table:
-    """One CSV or TSV with a row per case: columns ``id,group,site,split,category,label`` and one per modality.
+    """One CSV or TSV with a row per case and columns for facts and modalities.
 
-    Only ``id`` and one modality must be there. ``group`` is the patient (else the id), ``label`` the path of the
-    mask, ``category`` what the whole case shows. Paths are relative to the table's folder, or absolute. A case whose
-    cell of a modality is empty lacks it. Where the folder has several tables with a column ``id``, ``file`` in
-    lesionlab.toml says which; there, too, are the meanings of masks that hold more than 0 and 1.
+    The columns are ``id,group,site,split,category,label,brain_mask`` and one per modality. Only ``id`` and one modality
+    must be there. ``group`` is the patient (else the id), ``label`` the path of the mask, ``brain_mask`` that of a mask
+    of the whole brain, ``category`` what the whole case shows. Paths are relative to the table's folder, or absolute. A
+    case whose cell of a modality is empty lacks it. Where the folder has several tables with a column ``id``, ``file``
+    in lesionlab.toml says which; there, too, are the meanings of masks that hold more than 0 and 1.
 
     Args:
         folder: Where the table lies.
@@ -70,7 +71,7 @@ class Table:
                 where=self._path,
                 next_step="complete or remove the row",
             )
-        label = row.get("label", "")
+        label, brain_mask = row.get("label", ""), row.get("brain_mask", "")
         return Case(
             id=case_id,
             images=images,
@@ -79,6 +80,7 @@ class Table:
             site=row.get("site", ""),
             split=split_named(row.get("split", ""), where=self._path),
             category=row.get("category") or None,
+            brain_mask=self._file(brain_mask, what="a mask of the brain", case_id=case_id) if brain_mask else None,
         )
 
     def _file(self, cell: str, *, what: str, case_id: str) -> Path:

@@ -8,6 +8,7 @@ from jaxtyping import Float32, Shaped
 from scipy.ndimage import affine_transform
 
 from lesionlab.core.grid import TOLERANCE_MM, Box, Grid
+from lesionlab.transforms.along_axes import interpolate_along_axes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +46,17 @@ class Geometry:
 
 
 def to_working(
-    array: Shaped[np.ndarray, "x y z"], grid: Grid, *, working: Grid, order: int
+    array: Shaped[np.ndarray, "x y z"], grid: Grid, *, working: Grid, order: int, box: Box | None = None
 ) -> Shaped[np.ndarray, "i j k"]:
-    """Permute and flip axes nearest to RAS+, then interpolate at the voxels of `working` if it is another grid."""
+    """Permute and flip axes nearest to RAS+, then interpolate at the voxels of `working` if it is another grid.
+
+    With a box, only its voxels of `working` are looked up.
+    """
     canonical = grid.canonical()
     array = reorient(array, source=grid, target=canonical)
     if canonical.distance_mm(working) > TOLERANCE_MM:
-        array = resample(array, canonical, target=working, order=order)
-    return array
+        return resample(array, canonical, target=working if box is None else working.cropped(box), order=order)
+    return array if box is None else array[box.slices]
 
 
 def reorient(array: Shaped[np.ndarray, "x y z"], *, source: Grid, target: Grid) -> Shaped[np.ndarray, "i j k"]:
@@ -71,15 +75,12 @@ def resample(
     not zero stays background.
     """
     step = np.linalg.inv(source.matrix) @ target.matrix
-    matrix, offset = step[:3, :3], step[:3, 3] + 1  # the padding moved every voxel by one
-    is_separable = np.allclose(matrix, np.diag(np.diag(matrix)), atol=1e-9)
+    matrix, offset, beyond = step[:3, :3], step[:3, 3], float(array.min())
+    if np.allclose(matrix, np.diag(np.diag(matrix)), atol=1e-9):
+        places = [matrix[axis, axis] * np.arange(target.shape[axis]) + offset[axis] for axis in range(3)]
+        return interpolate_along_axes(array, places, order=order, beyond=beyond)
+    padded = np.pad(array, 1, mode="edge")  # which moves every voxel by one
     resampled: Shaped[np.ndarray, "i j k"] = affine_transform(
-        np.pad(array, 1, mode="edge"),
-        np.diag(matrix) if is_separable else matrix,
-        offset,
-        target.shape,
-        order=order,
-        mode="constant",
-        cval=float(array.min()),
+        padded, matrix, offset + 1, target.shape, order=order, mode="constant", cval=beyond
     )
     return resampled
