@@ -49,5 +49,5 @@ def test_both_ways_to_measure_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     predicted, reference = random.random((2, 12, 13, 14)) < 0.1
     by_tree = Hausdorff95Wmh()(pair_of(predicted, reference))
-    monkeypatch.setattr(surface, "LARGE_SURFACE_VOXELS", 0)
+    monkeypatch.setattr(surface, "VOXELS_PER_LOOK_UP", 1_000_000)
     assert Hausdorff95Wmh()(pair_of(predicted, reference)) == pytest.approx(by_tree, abs=1e-9)

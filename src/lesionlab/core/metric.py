@@ -42,20 +42,20 @@ class MaskPair:
     @cached_property
     def box(self) -> Box:
         """The smallest block that holds every voxel of either mask; empty at the origin when both are empty."""
-        return Box.around(self.predicted | self.reference)
+        return Box.uniting([Box.around(self.predicted), Box.around(self.reference)])
 
     @cached_property
     def cropped(self) -> tuple[Mask, Mask]:
         """Both masks, predicted first, cut to `box` with one voxel of margin where the volume has one.
 
-        They are copies in C order: cc3d 4.1 reads views with negative strides wrongly.
+        They are in C order, copied where they are not: cc3d 4.1 reads views with negative strides wrongly.
         """
         shape = self.predicted.shape
         slices = tuple(
             slice(max(start - 1, 0), min(stop + 1, size))
             for start, stop, size in zip(self.box.start, self.box.stop, shape, strict=True)
         )
-        return self.predicted[slices].copy(), self.reference[slices].copy()
+        return np.ascontiguousarray(self.predicted[slices]), np.ascontiguousarray(self.reference[slices])
 
     @cached_property
     def predicted_voxels(self) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from lesionlab.core.metric import Mask, MaskPair
-from lesionlab.metrics.lesion import count_lesions
+from lesionlab.metrics.components import count_lesions
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 FALSE_POSITIVES_PER_SCAN = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)

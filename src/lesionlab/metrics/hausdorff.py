@@ -14,9 +14,9 @@ from lesionlab.core.metric import MaskPair, metric
 from lesionlab.metrics.surface import (
     Distances,
     EmptyDistance,
+    SurfaceDistanceMetric,
     SurfaceDistances,
     in_plane_surface_distances,
-    measured_or_ruled,
 )
 
 
@@ -40,7 +40,7 @@ class Hausdorff95Wmh:
 
 @metric("hd")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hausdorff:
+class Hausdorff(SurfaceDistanceMetric):
     """The largest surface distance of either direction, in mm: one stray voxel decides it.
 
     Args:
@@ -48,21 +48,14 @@ class Hausdorff:
         one_empty: What one empty mask gives.
     """
 
-    unit: ClassVar[str] = "mm"
-    is_higher_better: ClassVar[bool | None] = False
-    undefined_when: ClassVar[str] = ""
-
-    both_empty: EmptyDistance = "undefined"
-    one_empty: EmptyDistance = "undefined"
-
-    def __call__(self, pair: MaskPair) -> float:
-        """Return the distance in mm, by the declared policy where a mask is empty."""
-        return measured_or_ruled(pair, _largest, both_empty=self.both_empty, one_empty=self.one_empty)
+    def measure(self, distances: SurfaceDistances) -> float:
+        """Return the largest in mm."""
+        return float(max(distances.from_predicted.max(), distances.from_reference.max()))
 
 
 @metric("hd95_max")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hausdorff95Max:
+class Hausdorff95Max(SurfaceDistanceMetric):
     """The larger of the two directions' 95th percentiles of surface distances, in mm.
 
     Args:
@@ -72,21 +65,14 @@ class Hausdorff95Max:
     Source: Metrics Reloaded, doi:10.1038/s41592-023-02151-z; MONAI computes the same in 32 bits.
     """
 
-    unit: ClassVar[str] = "mm"
-    is_higher_better: ClassVar[bool | None] = False
-    undefined_when: ClassVar[str] = ""
-
-    both_empty: EmptyDistance = "undefined"
-    one_empty: EmptyDistance = "undefined"
-
-    def __call__(self, pair: MaskPair) -> float:
-        """Return the distance in mm, by the declared policy where a mask is empty."""
-        return measured_or_ruled(pair, _larger_percentile, both_empty=self.both_empty, one_empty=self.one_empty)
+    def measure(self, distances: SurfaceDistances) -> float:
+        """Return the larger percentile in mm."""
+        return _larger_percentile(distances)
 
 
 @metric("hd95_pooled")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hausdorff95Pooled:
+class Hausdorff95Pooled(SurfaceDistanceMetric):
     """The 95th percentile of the surface distances of both directions pooled, in mm: the most lenient convention.
 
     Args:
@@ -96,16 +82,9 @@ class Hausdorff95Pooled:
     Source: MedPy 0.4.0, `medpy.metric.binary.hd95` with `voxelspacing`.
     """
 
-    unit: ClassVar[str] = "mm"
-    is_higher_better: ClassVar[bool | None] = False
-    undefined_when: ClassVar[str] = ""
-
-    both_empty: EmptyDistance = "undefined"
-    one_empty: EmptyDistance = "undefined"
-
-    def __call__(self, pair: MaskPair) -> float:
-        """Return the distance in mm, by the declared policy where a mask is empty."""
-        return measured_or_ruled(pair, _pooled_percentile, both_empty=self.both_empty, one_empty=self.one_empty)
+    def measure(self, distances: SurfaceDistances) -> float:
+        """Return the percentile of all in mm."""
+        return _percentile_95(np.concatenate([distances.from_predicted, distances.from_reference]))
 
 
 @metric("hd95_pooled_voxels")
@@ -153,16 +132,8 @@ class Hausdorff95MaxVoxels:
         return Hausdorff95Max()(replace(pair, spacing_mm=(1.0, 1.0, 1.0)))
 
 
-def _largest(distances: SurfaceDistances) -> float:
-    return float(max(distances.from_predicted.max(), distances.from_reference.max()))
-
-
 def _larger_percentile(distances: SurfaceDistances) -> float:
     return max(_percentile_95(distances.from_predicted), _percentile_95(distances.from_reference))
-
-
-def _pooled_percentile(distances: SurfaceDistances) -> float:
-    return _percentile_95(np.concatenate([distances.from_predicted, distances.from_reference]))
 
 
 def _percentile_95(distances: Distances) -> float:

@@ -5,83 +5,10 @@ alone (6). It counts as found when the other mask has at least one voxel in it.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar
 
-import cc3d
-import numpy as np
-from jaxtyping import UInt32
-
-from lesionlab.core.metric import Mask, MaskPair, metric
-
-Neighbours: TypeAlias = Literal[6, 26]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LesionCounts:
-    """Lesions of both masks, and how many of them the other mask touches."""
-
-    predicted: int
-    predicted_touched: int
-    reference: int
-    reference_touched: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lesions:
-    """The lesions of both masks, numbered from 1 within ``pair.cropped``.
-
-    Attributes:
-        predicted: Number of the lesion of each voxel; 0 outside.
-        reference: Likewise.
-        n_predicted: Lesions of the prediction.
-        n_reference: Lesions of the reference.
-    """
-
-    predicted: UInt32[np.ndarray, "x y z"]
-    reference: UInt32[np.ndarray, "x y z"]
-    n_predicted: int
-    n_reference: int
-
-    def counts(self) -> LesionCounts:
-        """Return how many there are, and how many of them share a voxel with the other mask."""
-        is_shared = (self.predicted > 0) & (self.reference > 0)
-        return LesionCounts(
-            predicted=self.n_predicted,
-            predicted_touched=int(np.count_nonzero(np.bincount(self.predicted[is_shared]))),
-            reference=self.n_reference,
-            reference_touched=int(np.count_nonzero(np.bincount(self.reference[is_shared]))),
-        )
-
-
-def find_lesions(pair: MaskPair) -> Lesions:
-    """Number the lesions of 26 neighbours of both masks; call it as ``pair.once(find_lesions)``."""
-    return _found(pair, neighbours=26)
-
-
-def count_lesions(pair: MaskPair) -> LesionCounts:
-    """Count the lesions of 26 neighbours of both masks; call it as ``pair.once(count_lesions)``."""
-    return pair.once(find_lesions).counts()
-
-
-def count_face_lesions(pair: MaskPair) -> LesionCounts:
-    """Count the lesions of 6 neighbours of both masks; call it as ``pair.once(count_face_lesions)``."""
-    return _found(pair, neighbours=6).counts()
-
-
-def number_components(mask: Mask, *, neighbours: Neighbours) -> tuple[UInt32[np.ndarray, "x y z"], int]:
-    """Number the components of a mask in C order from 1; return the numbers and how many there are."""
-    # As bytes: cc3d 4.1 raises on bool arrays that are one line of voxels (True, False, True).
-    components, n = cc3d.connected_components(
-        mask.view(np.uint8), connectivity=neighbours, return_N=True, out_dtype=np.uint32
-    )
-    return components, int(n)
-
-
-def _found(pair: MaskPair, *, neighbours: Neighbours) -> Lesions:
-    (predicted, n_predicted), (reference, n_reference) = (
-        number_components(mask, neighbours=neighbours) for mask in pair.cropped
-    )
-    return Lesions(predicted=predicted, reference=reference, n_predicted=n_predicted, n_reference=n_reference)
+from lesionlab.core.metric import MaskPair, metric
+from lesionlab.metrics.components import LesionCounts, Neighbours, count_face_lesions, count_lesions
 
 
 def _counts(pair: MaskPair, neighbours: Neighbours) -> LesionCounts:

@@ -17,7 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from lesionlab.core.metric import MaskPair, Metric, metric
-from lesionlab.metrics.lesion import Lesions, find_lesions
+from lesionlab.metrics.components import Lesions, find_lesions
 from lesionlab.metrics.overlap import Dice
 
 Counts = Int[np.ndarray, "_"]
@@ -193,13 +193,11 @@ def score_matched(pair: MaskPair, matching: OneToOne, measure: Metric) -> list[f
 
 def _overlaps(lesions: Lesions) -> list[Match]:
     """Return every pair of lesions that share a voxel."""
-    is_shared = (lesions.predicted > 0) & (lesions.reference > 0)
     width = lesions.n_predicted + 1
-    keys, shared = np.unique(
-        lesions.reference[is_shared].astype(np.int64) * width + lesions.predicted[is_shared], return_counts=True
-    )
+    own, other = lesions.shared()
+    keys, shared = np.unique(other.astype(np.int64) * width + own, return_counts=True)
     reference, predicted = keys // width, keys % width
-    sizes = np.bincount(lesions.reference.ravel())[reference] + np.bincount(lesions.predicted.ravel())[predicted]
+    sizes = lesions.reference_voxels[reference - 1] + lesions.predicted_voxels[predicted - 1]
     return [
         Match(reference=r, predicted=p, dice=2 * n / size, iou=n / (size - n))
         for r, p, n, size in zip(reference.tolist(), predicted.tolist(), shared.tolist(), sizes.tolist(), strict=True)

@@ -9,16 +9,14 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from jaxtyping import UInt32
+from jaxtyping import UInt
 from scipy.ndimage import binary_dilation, find_objects, generate_binary_structure
 
 from lesionlab.core.metric import Mask, MaskPair, Metric, metric
-from lesionlab.metrics.lesion import number_components
+from lesionlab.metrics.components import Numbers, number_components
 from lesionlab.metrics.overlap import Dice
 from lesionlab.metrics.surface_dice import MeanSurfaceDice
 from lesionlab.metrics.surfel import Hausdorff95Surfel
-
-Numbers = UInt32[np.ndarray, "x y z"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +227,7 @@ def _joined(mask: Mask, *, dilations: int) -> tuple[Numbers, int]:
     return numbers * mask, n
 
 
-def _near(lesion: Mask, *, place: tuple[slice, ...], numbers: UInt32[np.ndarray, "a b c"], dilations: int) -> set[int]:
+def _near(lesion: Mask, *, place: tuple[slice, ...], numbers: UInt[np.ndarray, "a b c"], dilations: int) -> set[int]:
     """Return the numbers found around a lesion that was cut out at `place`; they have room for it on every side."""
     around = tuple(slice(part.start - dilations, part.stop + dilations) for part in place)
     grown = binary_dilation(np.pad(lesion, dilations), generate_binary_structure(3, 2), iterations=dilations)

@@ -9,7 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from lesionlab.core.metric import Mask, MaskPair, Spacing
-from lesionlab.metrics.lesion import Lesions, find_lesions
+from lesionlab.metrics.components import Lesions, find_lesions
 
 Change: TypeAlias = Literal["new", "enlarging", "stable", "shrinking", "resolved"]
 CHANGES: tuple[Change, ...] = get_args(Change)
@@ -69,10 +69,7 @@ def follow_lesions(
     lesions = find_lesions(pair)
     track, n_tracks = _join(lesions)
     voxel_mm3 = pair.voxel_ml * 1000
-    sizes = (
-        np.bincount(lesions.predicted.ravel(), minlength=lesions.n_predicted + 1)[1:],
-        np.bincount(lesions.reference.ravel(), minlength=lesions.n_reference + 1)[1:],
-    )
+    sizes = lesions.predicted_voxels, lesions.reference_voxels
     belongs = track[: lesions.n_predicted], track[lesions.n_predicted :]
     volumes = [
         np.bincount(own, weights=size * voxel_mm3, minlength=n_tracks) for own, size in zip(belongs, sizes, strict=True)
@@ -95,9 +92,9 @@ def _join(lesions: Lesions) -> tuple[Int[np.ndarray, " lesion"], int]:
     n = lesions.n_predicted + lesions.n_reference
     if n == 0:
         return np.zeros(0, dtype=np.int64), 0
-    is_shared = (lesions.predicted > 0) & (lesions.reference > 0)
-    rows = lesions.predicted[is_shared].astype(np.int64) - 1
-    columns = lesions.reference[is_shared].astype(np.int64) - 1 + lesions.n_predicted
+    predicted, reference = lesions.shared()
+    rows = predicted.astype(np.int64) - 1
+    columns = reference.astype(np.int64) - 1 + lesions.n_predicted
     graph = coo_array((np.ones(rows.size), (rows, columns)), shape=(n, n))
     n_tracks, track = connected_components(graph, directed=False)
     return track.astype(np.int64), int(n_tracks)

@@ -1,21 +1,28 @@
 """Distances between the surface voxels of two masks, measured once and shared by every metric that needs them."""
 
+import itertools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from functools import cache, partial
+from operator import itemgetter
+from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
 from lesionlab.core.metric import Mask, MaskPair, Spacing
 
-LARGE_SURFACE_VOXELS = 1_000_000
-"""From about here on a distance transform of the box beats trees of the points: in the box of a whole brain 2 x 722,000
-points took 3.2 against 4.3 s, 2 x 3.6 million 11 against 4.3 s. Only the noise of an untrained network has so many."""
+VOXELS_PER_LOOK_UP = 8
+"""A distance transform of so many voxels takes as long as looking up one point in a tree."""
 
+SLAB_VOXELS = 262_144
+"""So many voxels and what is made of them stay in a processor's cache."""
+
+Voxels: TypeAlias = Int[np.ndarray, "3 voxel"]
 Distances: TypeAlias = Float[np.ndarray, "_"]
 
 EmptyDistance: TypeAlias = Literal["undefined", "zero", "diagonal", "infinite"]
@@ -43,14 +50,14 @@ def surface_distances(pair: MaskPair) -> SurfaceDistances:
 
     In a picture the neighbours are those in its plane. Call it as ``pair.once(surface_distances)``.
     """
-    predicted, reference = pair.once(surfaces)
+    predicted, reference = surfaces(pair)
     return distances_between(predicted, reference, spacing_mm=pair.spacing_mm)
 
 
 def surfaces(pair: MaskPair) -> tuple[Mask, Mask]:
     """Return the surface voxels of both masks, predicted first, within ``pair.cropped``."""
     axes = 2 if pair.is_picture else 3
-    predicted, reference = (mask & ~_cross_eroded(mask, axes) for mask in pair.cropped)
+    predicted, reference = (_in_slabs(partial(_cross_surface, axes=axes), mask) for mask in pair.cropped)
     return predicted, reference
 
 
@@ -60,7 +67,7 @@ def in_plane_surface_distances(pair: MaskPair) -> SurfaceDistances:
     Outside the volume counts as inside the mask: a lesion cut off by the volume's border has no surface there. Call
     it as ``pair.once(in_plane_surface_distances)``.
     """
-    predicted, reference = (mask & ~_box_eroded_in_plane(mask) for mask in pair.cropped)
+    predicted, reference = (_in_slabs(_in_plane_surface, mask) for mask in pair.cropped)
     return distances_between(predicted, reference, spacing_mm=pair.spacing_mm)
 
 
@@ -77,33 +84,47 @@ def distances_between(predicted: Mask, reference: Mask, *, spacing_mm: Spacing) 
 def nearest_mm(start: Mask, goal: Mask, *, spacing_mm: Spacing) -> Distances:
     """Return the distance in mm from each voxel of `start`, in C order, to the nearest of `goal`; infinite for none.
 
-    Voxels of both are not looked up.
+    Most voxels lie on or beside the other surface. Only the others are looked up in a tree of points or, where they
+    are many, in a distance transform.
     """
+    voxels = _voxels(start)
     if not goal.any():
-        return np.full(np.count_nonzero(start), np.inf)
-    if np.count_nonzero(start) + np.count_nonzero(goal) > LARGE_SURFACE_VOXELS:
-        transform: Distances = distance_transform_edt(~goal, sampling=spacing_mm)[start]
-        return transform
-    is_apart = ~goal[start]
-    distances = np.zeros(is_apart.size)
-    if is_apart.any():
-        tree = cKDTree(_points_mm(goal, spacing_mm))
-        distances[is_apart], _ = tree.query(_points_mm(start & ~goal, spacing_mm))
+        return np.full(voxels.shape[1], np.inf)
+    distances = _to_neighbours_mm(voxels, goal, spacing_mm=spacing_mm)
+    is_far = np.isinf(distances)
+    if is_far.any():
+        far = voxels[:, is_far]
+        look_up = _by_transform_mm if far.shape[1] * VOXELS_PER_LOOK_UP > goal.size else _by_tree_mm
+        distances[is_far] = look_up(far, goal, spacing_mm=spacing_mm)
     return distances
 
 
-def measured_or_ruled(
-    pair: MaskPair,
-    measure: Callable[[SurfaceDistances], float],
-    *,
-    both_empty: EmptyDistance,
-    one_empty: EmptyDistance,
-) -> float:
-    """Return ``measure`` of the surface distances, or what the policy says where a mask is empty."""
-    if pair.predicted_voxels and pair.reference_voxels:
-        return measure(pair.once(surface_distances))
-    is_one_empty = bool(pair.predicted_voxels or pair.reference_voxels)
-    return empty_distance(one_empty if is_one_empty else both_empty, pair)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurfaceDistanceMetric(ABC):
+    """A distance in mm that is measured from the distances between two surfaces, with a rule for empty masks.
+
+    Args:
+        both_empty: What two empty masks give.
+        one_empty: What one empty mask gives.
+    """
+
+    unit: ClassVar[str] = "mm"
+    is_higher_better: ClassVar[bool | None] = False
+    undefined_when: ClassVar[str] = ""
+
+    both_empty: EmptyDistance = "undefined"
+    one_empty: EmptyDistance = "undefined"
+
+    @abstractmethod
+    def measure(self, distances: SurfaceDistances) -> float:
+        """Return the distance in mm between two masks that both have a surface."""
+
+    def __call__(self, pair: MaskPair) -> float:
+        """Return the distance in mm, by the declared policy where a mask is empty."""
+        if pair.predicted_voxels and pair.reference_voxels:
+            return self.measure(pair.once(surface_distances))
+        is_one_empty = bool(pair.predicted_voxels or pair.reference_voxels)
+        return empty_distance(self.one_empty if is_one_empty else self.both_empty, pair)
 
 
 def empty_distance(policy: EmptyDistance, pair: MaskPair) -> float:
@@ -113,32 +134,83 @@ def empty_distance(policy: EmptyDistance, pair: MaskPair) -> float:
     return {"undefined": math.nan, "zero": 0.0, "infinite": math.inf}[policy]
 
 
-def _cross_eroded(mask: Mask, axes: int) -> Mask:
-    """Keep voxels whose face neighbours along the first `axes` axes are in the mask; outside the array is not."""
-    kept = mask.copy()
+def _in_slabs(surface_of: Callable[[Mask], Mask], mask: Mask) -> Mask:
+    """Find the surface in slab after slab, each with its neighbouring slices: so it stays in the processor's cache."""
+    surface = np.zeros_like(mask)
+    slices = max(1, SLAB_VOXELS // mask[:1].size)
+    for start in range(0, len(mask), slices):
+        if mask[start : start + slices].any():
+            before = min(start, 1)
+            found = surface_of(mask[start - before : start + slices + 1])
+            surface[start : start + slices] = found[before:][:slices]
+    return surface
+
+
+def _cross_surface(mask: Mask, *, axes: int) -> Mask:
+    """Return voxels of which a face neighbour along the first `axes` axes is outside; so is what lies off the array."""
+    inside = mask
     for axis in range(axes):
-        eroded = _eroded_along(mask, axis)
-        np.moveaxis(eroded, axis, 0)[[0, -1]] = False
-        kept &= eroded
-    return kept
+        kept = _eroded_along(mask, axis)
+        kept.swapaxes(axis, 0)[[0, -1]] = False
+        inside = inside & kept
+    surface: Mask = mask & ~inside
+    return surface
 
 
-def _box_eroded_in_plane(mask: Mask) -> Mask:
-    """Keep voxels whose eight neighbours of the same slice are in the mask; outside the array is."""
-    return _eroded_along(_eroded_along(mask, 0), 1)
+def _in_plane_surface(mask: Mask) -> Mask:
+    """Return voxels of which one of eight neighbours in their slice is outside; what lies off the array is inside."""
+    surface: Mask = mask & ~_eroded_along(_eroded_along(mask, 0), 1)
+    return surface
 
 
 def _eroded_along(mask: Mask, axis: int) -> Mask:
     """Keep voxels whose two neighbours along `axis` are in the mask; outside the array is."""
     kept = mask.copy()
-    inner, whole = np.moveaxis(kept, axis, 0), np.moveaxis(mask, axis, 0)
+    inner, whole = kept.swapaxes(axis, 0), mask.swapaxes(axis, 0)
     inner[1:] &= whole[:-1]
     inner[:-1] &= whole[1:]
     return kept
 
 
-def _points_mm(mask: Mask, spacing_mm: Spacing) -> Float[np.ndarray, "points 3"]:
-    """Coordinates of the mask's voxels (np.argwhere of three axes takes several times as long)."""
-    axes = np.unravel_index(np.flatnonzero(mask), mask.shape)
-    points: Float[np.ndarray, "points 3"] = np.stack(axes, axis=1) * np.array(spacing_mm)
-    return points
+def _to_neighbours_mm(voxels: Voxels, goal: Mask, *, spacing_mm: Spacing) -> Distances:
+    """Return the distance of those of which the nearest voxel of `goal` is itself or one of 26; infinite otherwise."""
+    distances = np.full(voxels.shape[1], np.inf)
+    left = np.arange(voxels.shape[1])
+    for mm, step in _steps(spacing_mm):
+        # A place off the array becomes one at its border: a shorter step, and so one where nothing was found.
+        places = np.ravel_multi_index(tuple(voxels[:, left] + step), goal.shape, mode="clip")
+        is_there = goal.ravel()[places]
+        distances[left[is_there]] = mm
+        left = left[~is_there]
+    return distances
+
+
+@cache
+def _steps(spacing_mm: Spacing) -> list[tuple[float, Int[np.ndarray, "3 1"]]]:
+    """Return the steps to a voxel and its 26 neighbours with their lengths, shortest first.
+
+    They end with twice the smallest spacing, where a voxel further off may be nearer.
+    """
+    steps = [np.array(step).reshape(3, 1) for step in itertools.product((-1, 0, 1), repeat=3)]
+    measured = [(math.hypot(*(step[:, 0] * spacing_mm)), step) for step in steps]
+    return sorted((pair for pair in measured if pair[0] <= 2 * min(spacing_mm)), key=itemgetter(0))
+
+
+def _by_tree_mm(voxels: Voxels, goal: Mask, *, spacing_mm: Spacing) -> Distances:
+    spacing = np.array(spacing_mm)
+    tree = cKDTree(_voxels(goal).T * spacing, compact_nodes=False, balanced_tree=False)  # quicker to build
+    distances, _ = tree.query(voxels.T * spacing)
+    return np.asarray(distances)
+
+
+def _by_transform_mm(voxels: Voxels, goal: Mask, *, spacing_mm: Spacing) -> Distances:
+    nearest = distance_transform_edt(~goal, sampling=spacing_mm, return_distances=False, return_indices=True)
+    squared = np.zeros(voxels.shape[1])
+    for axis, mm in enumerate(spacing_mm):
+        squared += ((nearest[axis][tuple(voxels)] - voxels[axis]) * mm) ** 2
+    return np.sqrt(squared)
+
+
+def _voxels(mask: Mask) -> Voxels:
+    """Return the places of the mask's voxels (np.argwhere takes several times as long)."""
+    return np.stack(np.unravel_index(np.flatnonzero(mask), mask.shape))

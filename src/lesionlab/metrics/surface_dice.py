@@ -101,7 +101,7 @@ class BoundaryIou:
     def __call__(self, pair: MaskPair) -> float:
         """Return the index; `both_empty` when there is no rim at all."""
         masks, rims = pair.cropped, []
-        for mask, surface in zip(masks, pair.once(surfaces), strict=True):
+        for mask, surface in zip(masks, surfaces(pair), strict=True):
             rims.append(mask & self._is_near(surface) if surface.any() else mask)
         either = np.count_nonzero(rims[0] | rims[1])
         return int(np.count_nonzero(rims[0] & rims[1])) / int(either) if either else self.both_empty
