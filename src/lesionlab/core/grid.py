@@ -102,8 +102,9 @@ class Grid:
         ends = [(first - 1, last) for first, last in zip(box.start, box.stop, strict=True)]
         corners = np.array(np.meshgrid(*ends)).reshape(3, -1)
         places = np.linalg.solve(self.matrix, of.matrix @ np.vstack([corners, np.ones(corners.shape[1])]))[:3]
-        start = np.clip(np.floor(places.min(axis=1)), 0, self.shape)
-        stop = np.clip(np.ceil(places.max(axis=1)) + 1, start, self.shape)
+        lowest, highest = places.min(axis=1).round(6), places.max(axis=1).round(6)
+        start = np.clip(np.floor(lowest), 0, self.shape)
+        stop = np.clip(np.ceil(highest) + 1, start, self.shape)
         return Box.of(start, stop)
 
     def respaced(self, spacing_mm: tuple[float, float, float]) -> "Grid":

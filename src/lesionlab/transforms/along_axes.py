@@ -52,10 +52,11 @@ def _along(
     array: Shaped[np.ndarray, "z y x"], axis: int, *, places: Float[np.ndarray, "place"], order: int
 ) -> Shaped[np.ndarray, "k j i"]:
     if order == 0:
-        return np.take(array, np.floor(places + 0.5).astype(np.intp), axis=axis)
+        moved: Shaped[np.ndarray, "k j i"] = np.take(array, np.floor(places + 0.5).astype(np.intp), axis=axis)
+        return moved
     lower = np.floor(places).astype(np.intp)
     weights = (places - lower).astype(array.dtype)
-    found = np.take(array, lower, axis=axis)
+    found: Shaped[np.ndarray, "k j i"] = np.take(array, lower, axis=axis)
     if weights.any():
         further = np.take(array, np.minimum(lower + 1, array.shape[axis] - 1), axis=axis)
         further -= found

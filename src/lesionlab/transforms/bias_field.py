@@ -47,7 +47,7 @@ def without_bias_field(
     corrector = itk.N4BiasFieldCorrectionImageFilter()
     corrector.SetNumberOfThreads(1)
     corrector.Execute(itk.Shrink(volume, steps), itk.Shrink(mask, steps))
-    field = itk.GetArrayViewFromImage(corrector.GetLogBiasFieldAsImage(volume)).T.reshape(image.shape)
+    field = itk.GetArrayFromImage(corrector.GetLogBiasFieldAsImage(volume)).T.reshape(image.shape)
     corrected: Float32[np.ndarray, "x y z"] = image / np.exp(field).astype(np.float32)
     return corrected
 
