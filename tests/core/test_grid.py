@@ -161,7 +161,7 @@ def test_what_a_box_of_another_grid_can_reach():
     finer = grid.respaced((0.45, 1.1, 3.0))
     box = Box.of((2, 1, 0), (4, 3, 2))
     assert grid.covering(box, of=grid) == Box.of((1, 0, 0), (5, 4, 3))
-    assert finer.covering(box, of=grid) == Box.of((2, 0, 0), (9, 4, 3))
+    assert finer.covering(box, of=grid) == Box.of((2, 0, 0), (10, 4, 3))
 
 
 def test_boxes_unite_and_empty_ones_do_not_count():
