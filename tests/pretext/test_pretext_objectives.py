@@ -13,6 +13,7 @@ from torch import Tensor
 
 import lesionlab.networks
 import lesionlab.pretext  # noqa: F401
+from lesionlab.blocks.token_pooling import pool_tokens
 from lesionlab.core.pretext import View, pretext
 from lesionlab.core.pretraining import PretrainingRecipe
 from lesionlab.engine.pretraining_network import PretrainingNetwork, build_pretraining_network
@@ -165,10 +166,25 @@ def test_published_pretraining(parity: Path):
         wanted = torch.from_numpy(published[f"losses_{mode}"])
         torch.testing.assert_close(torch.stack([sum(found), *found]), wanted, atol=1e-4, rtol=1e-4)
     with torch.inference_mode():
-        own, mirrored, _ = module.look(looks[0].image)
-        for name, features in (("sah_x1", own), ("sah_x1_mirror", mirrored)):
-            errors = recipe.compare(published, name, module.objectives["symmetry"].embed(features)[:, 0].numpy())
-            assert errors["max_abs"] < meta["tolerance"]["atol"], name
+        found = outputs_of(module, looks[0], number=1) | outputs_of(module, looks[1], number=2)
+    kept = {name for name in published if "__" not in name and not name.startswith("losses_")}
+    assert kept == set(found) - {"rec_x2"}
+    for name in kept:
+        errors = recipe.compare(published, name, found[name].numpy())
+        assert errors["max_abs"] < meta["tolerance"]["atol"], name
+
+
+def outputs_of(module: PretrainingNetwork, look: Changed, *, number: int) -> dict[str, Tensor]:
+    """Return what the heads make of one view, under the fixture's names."""
+    own, mirrored, seen = module.look(look.image)
+    heads = module.objectives
+    return {
+        f"sah_x{number}": heads["symmetry"].embed(own)[:, 0],
+        f"sah_x{number}_mirror": heads["symmetry"].embed(mirrored)[:, 0],
+        f"rot{number}": heads["rotation"].head(pool_tokens(seen, "token0")),
+        f"con{number}": heads["contrast"].head(pool_tokens(seen, "token1")),
+        f"rec_x{number}": heads["inpainting"].restore(seen),
+    }
 
 
 def test_inpainting_restores_the_size():

@@ -8,7 +8,7 @@ from scipy.stats import rankdata
 
 from lesionlab.core.case import Case
 from lesionlab.engine.asymmetry import measure_asymmetry
-from lesionlab.engine.images import read_label
+from lesionlab.engine.images import read_image, read_label, write_image
 from lesionlab.transforms.asymmetry import asymmetry_map
 from lesionlab.transforms.geometry import resample
 from lesionlab.transforms.midplane import straight_grid
@@ -48,6 +48,20 @@ def test_reversing_reverses_the_map_and_its_scale_does_not_matter():
 def test_a_constant_image_and_an_empty_head_give_nothing(head: str):
     mask = np.full((8, 8, 8), head == "all")
     assert not asymmetry_map(np.full((8, 8, 8), 3, np.float32), mask, spacing_mm=(1.0, 1.0, 1.0)).any()
+
+
+@pytest.mark.slow
+def test_swapping_the_sides_of_a_real_scan_flips_its_map_and_keeps_its_score(real_data: Path, tmp_path: Path):
+    image = read_image(real_data / "brain" / "glioma_brats2021_00006" / "flair.nii.gz")
+    found = []
+    for name, array in (("as_is", image.array), ("swapped", image.array[::-1])):
+        path = tmp_path / f"{name}.nii.gz"
+        write_image(path, np.ascontiguousarray(array), grid=image.grid)
+        found.append(measure_asymmetry(Case(id=name, images={"flair": path}, label=None, group=name), "flair"))
+    assert abs(image.grid.matrix[0, 0]) == pytest.approx(image.grid.spacing_mm[0]), "the first axis is left to right"
+    assert found[0].score > 1
+    assert found[1].score == pytest.approx(found[0].score, abs=1e-4)
+    np.testing.assert_allclose(found[1].on_scan, found[0].on_scan[::-1], atol=1e-3)
 
 
 @pytest.mark.slow

@@ -179,6 +179,36 @@ def test_embedding(pretrained: Pretrained, heads: Path, tmp_path: Path, capsys: 
 
 
 @pytest.mark.slow
+def test_finished_cases_are_skipped(pretrained: Pretrained, heads: Path, tmp_path: Path):
+    """What is finished is read again until the encoder or a scan changes, or its files are gone or damaged."""
+    scans, out = tmp_path / "in", tmp_path / "out"
+    scans.mkdir()
+    for number in range(2):
+        (scans / f"{number}.nii.gz").write_bytes((heads / f"{number}_t1.nii.gz").read_bytes())
+    (scans / "cases.csv").write_text("id,t1\na,0.nii.gz\nb,1.nii.gz\n")
+    data = f"table:{scans}"
+    first = embed(data, out, checkpoint=pretrained.folder)
+    vectors = np.load(out / "vectors.npz")["own"]
+    times = {path: path.stat().st_mtime_ns for path in first.files if path.name.startswith(("a_", "b_"))}
+    assert len(times) == 6
+    assert embed(data, out, checkpoint=pretrained.folder) == first
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    np.testing.assert_array_equal(np.load(out / "vectors.npz")["own"], vectors)
+
+    save(scans / "1.nii.gz", *head(seed=5, has_lesion=True)[::2])
+    (out / "a_asymmetry.json").write_text("{")
+    second = embed(data, out, checkpoint=pretrained.folder)
+    assert second.scores["a"] == first.scores["a"]
+    assert second.scores["b"] != first.scores["b"]
+    assert all(path.stat().st_mtime_ns > time for path, time in times.items())
+
+    without = embed(data, out)
+    assert without.similarities == {}
+    assert without.scores == second.scores
+    assert (out / "symmetry.csv").read_text().splitlines()[0] == "case,group,site,category,asymmetry"
+
+
+@pytest.mark.slow
 def test_exchanged_sides(pretrained: Pretrained, tmp_path: Path):
     """Swapping left and right flips the map, exchanges the vectors, and leaves both scores as they were."""
     image, _, affine = head(seed=7, has_lesion=True)

@@ -11,6 +11,7 @@ from lesionlab.core.case import Case
 from lesionlab.core.errors import CheckpointError
 from lesionlab.core.labels import Labels
 from lesionlab.engine.checkpoint import open_pretraining
+from lesionlab.engine.content_key import content_key
 from lesionlab.engine.precision import make_fabric
 from lesionlab.engine.preprocess import prepare
 from lesionlab.engine.pretraining_network import build_pretraining_network
@@ -41,6 +42,9 @@ class Embedder:
     Args:
         folder: That `lesionlab pretrain` wrote.
 
+    Attributes:
+        key: Stands for its plan and weights.
+
     Raises:
         CheckpointError: There is none, it is damaged, or it was pre-trained without the symmetry objective.
     """
@@ -57,11 +61,13 @@ class Embedder:
                 where=checkpoint.folder,
                 next_step="pre-train with cases whose category or mask is known, or embed without --checkpoint",
             )
+        files = sorted(checkpoint.folder.glob("*.safetensors"))
+        self.key = content_key(files, settings=checkpoint.plan.model_dump(mode="json"))
         self._device = make_fabric("float32").device
         self._network = built.eval().to(self._device)
 
     def embed(self, case: Case) -> Embedding:
-        """Return the vectors of a case's whole scans.
+        """Return the vectors of a case's whole scans; what is smaller than a patch of pre-training is padded to one.
 
         Raises:
             LayoutError, ImageError, GridError: As `prepare`.
@@ -70,7 +76,8 @@ class Embedder:
         settings = self._recipe.preprocessing
         prepared = prepare(unlabelled, self._recipe.modalities, settings=settings, labels=Labels(regions={}))
         shape = prepared.image.shape[1:]
-        size = [max(2 * _STRIDE, -(-side // _STRIDE) * _STRIDE) for side in shape]
+        least = self._recipe.size
+        size = [max(usual, -(-side // _STRIDE) * _STRIDE) for usual, side in zip(least, shape, strict=True)]
         empty = np.broadcast_to(np.uint8(0), shape)
         pair, _ = cut_block(
             prepared.image, empty, start=(0, 0, 0), size=size, background=prepared.background, is_mirrored=True

@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import BaseModel, ValidationError
 
 import lesionlab.networks
 import lesionlab.pretext  # noqa: F401  # these two register what a plan may name
-from lesionlab.core.case import Case, Split
+from lesionlab.core.case import Case, Modality, Split
 from lesionlab.core.errors import LayoutError, LesionlabError, OptionError
 from lesionlab.core.progress import track
 from lesionlab.core.registry import nearest_name
 from lesionlab.core.storage import write_bytes_atomically, write_text_atomically
 from lesionlab.engine.asymmetry import measure_asymmetry
-from lesionlab.engine.embedder import Embedder, Embedding
+from lesionlab.engine.content_key import content_key
+from lesionlab.engine.embedder import Embedder
+from lesionlab.engine.finished_work import FinishedWork
 from lesionlab.engine.images import write_image
 from lesionlab.layouts.opening import open_layout
 from lesionlab.pages.asymmetry_picture import draw_asymmetry
@@ -26,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 TABLE_FILE = "symmetry.csv"
 VECTORS_FILE = "vectors.npz"
+RECORD_FILE = "embeddings.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +37,8 @@ class Embedded:
     """What an embedding left behind.
 
     Attributes:
-        files: Table, vectors where there is an encoder, maps and pictures.
+        files: Table, vectors where there is an encoder, and of each case, finished before or now, map, picture and
+            numbers.
         scores: Case id -> how unlike its sides are in the map; see `lesionlab.engine.asymmetry.Asymmetry`.
         similarities: Case id -> how alike they are to the encoder, -1 to 1; empty without one.
         failures: Case id -> why it has none.
@@ -50,17 +55,19 @@ def embed(
     out: Path,
     *,
     checkpoint: Path | None = None,
-    modality: str | None = None,
+    modality: Modality | None = None,
     split: Split | None = None,
 ) -> Embedded:
     """Write an asymmetry map and a picture for every case, a table of scores, and vectors of an encoder.
 
-    A case that fails does not stop the others.
+    A case that fails does not stop the others. Finished cases are skipped when neither encoder, modality nor scans have
+    changed.
 
     Args:
         data: LAYOUT:FOLDER.
-        out: Gets ``<case>_asymmetry.nii.gz`` on the scan's own grid, ``<case>_asymmetry.png``, ``symmetry.csv`` and,
-            with a checkpoint, ``vectors.npz`` (``case``, ``own`` and ``mirrored``).
+        out: Gets ``<case>_asymmetry.nii.gz`` on the scan's own grid, ``<case>_asymmetry.png``, the same case's numbers
+            as ``<case>_asymmetry.json``, ``symmetry.csv`` of all cases and, with a checkpoint, ``vectors.npz``
+            (``case``, ``own`` and ``mirrored``).
         checkpoint: Folder that `pretrain` wrote; None writes no vectors and no similarity.
         modality: Of the maps; the layout's first when None.
         split: Only the cases of this part; None takes all.
@@ -77,33 +84,86 @@ def embed(
     chosen = modality or _first_modality(cases, layout.modalities)
     _check_modality(chosen, cases)
     embedder = None if checkpoint is None else Embedder(checkpoint)
-    files: list[Path] = []
-    scores: dict[str, float] = {}
-    embeddings: dict[str, Embedding] = {}
+    work = FinishedWork(out / RECORD_FILE)
+    numbers: dict[str, _Numbers] = {}
     failures: dict[str, str] = {}
     for case in track(cases, what="embedding", total=len(cases)):
         try:
-            if embedder is not None:
-                embeddings[case.id] = embedder.embed(case)
-            scores[case.id], written = _write_map(case, chosen, out)
-            files += written
+            numbers[case.id] = _finish(case, chosen, embedder=embedder, work=work, out=out)
         except LesionlabError as error:
             failures[case.id] = str(error)
-            embeddings.pop(case.id, None)
             logger.error("case %s: %s", case.id, error)
-    kept = [case for case in cases if case.id in scores]
-    similarities = {name: one.similarity for name, one in embeddings.items()}
-    tables = [_write_table(out, kept, scores=scores, similarities=similarities)]
-    if embeddings:
-        tables.append(_write_vectors(out, embeddings))
-    return Embedded(files=(*tables, *files), scores=scores, similarities=similarities, failures=failures)
+    done = [case for case in cases if case.id in numbers]
+    tables = [_write_table(out, done, numbers), *_write_vectors(out, numbers)]
+    return Embedded(
+        files=(*tables, *(file for case in done for file in _files_of(case, out))),
+        scores={name: one.asymmetry for name, one in numbers.items()},
+        similarities={name: one.encoder.similarity for name, one in numbers.items() if one.encoder is not None},
+        failures=failures,
+    )
 
 
-def _first_modality(cases: Sequence[Case], modalities: Sequence[str]) -> str:
+class _Encoded(BaseModel):
+    """What the encoder says about one case; see `lesionlab.engine.embedder.Embedding`."""
+
+    similarity: float
+    own: tuple[float, ...]
+    mirrored: tuple[float, ...]
+
+
+class _Numbers(BaseModel):
+    """What is found out about one case, as its JSON file keeps it; `encoder` is null without one."""
+
+    asymmetry: float
+    encoder: _Encoded | None
+
+
+def _files_of(case: Case, out: Path) -> tuple[Path, Path, Path]:
+    """Return where map, picture and numbers of a case lie."""
+    volume, picture, numbers = (out / f"{case.id}_asymmetry{ending}" for ending in (".nii.gz", ".png", ".json"))
+    return volume, picture, numbers
+
+
+def _finish(case: Case, modality: Modality, *, embedder: Embedder | None, work: FinishedWork, out: Path) -> _Numbers:
+    """Return the numbers of a case whose files are written, before or now."""
+    key = content_key(case.images.values(), settings=[modality, case.parts, embedder.key if embedder else ""])
+    kept = _read_finished(case, work, key=key, out=out)
+    if kept is not None:
+        return kept
+    numbers = _embed_case(case, modality, embedder=embedder, out=out)
+    work.add(case.id, key=key, files=_files_of(case, out))
+    return numbers
+
+
+def _read_finished(case: Case, work: FinishedWork, *, key: str, out: Path) -> _Numbers | None:
+    """Return the numbers of a finished case, or None when it is to be done: never yet, from other input, damaged."""
+    if not work.is_done(case.id, key=key):
+        return None
+    file = _files_of(case, out)[2]
+    try:
+        return _Numbers.model_validate_json(file.read_bytes())
+    except ValidationError:
+        logger.warning("%s is damaged; the case is done again", file)
+        return None
+
+
+def _embed_case(case: Case, modality: Modality, *, embedder: Embedder | None, out: Path) -> _Numbers:
+    """Write map, picture and numbers of one case."""
+    encoder = None
+    if embedder is not None:
+        found = embedder.embed(case)
+        own, mirrored = (tuple(part.tolist()) for part in (found.own, found.mirrored))
+        encoder = _Encoded(similarity=found.similarity, own=own, mirrored=mirrored)
+    numbers = _Numbers(asymmetry=_write_map(case, modality, out), encoder=encoder)
+    write_text_atomically(_files_of(case, out)[2], numbers.model_dump_json(indent=1))
+    return numbers
+
+
+def _first_modality(cases: Sequence[Case], modalities: Sequence[Modality]) -> Modality:
     return modalities[0] if modalities else next(iter(cases[0].images))
 
 
-def _check_modality(modality: str, cases: Sequence[Case]) -> None:
+def _check_modality(modality: Modality, cases: Sequence[Case]) -> None:
     known = list(dict.fromkeys(name for case in cases for name in case.images))
     if modality not in known:
         raise OptionError(
@@ -114,8 +174,8 @@ def _check_modality(modality: str, cases: Sequence[Case]) -> None:
         )
 
 
-def _write_map(case: Case, modality: str, out: Path) -> tuple[float, tuple[Path, Path]]:
-    """Write map and picture of one case; return its score and the two files."""
+def _write_map(case: Case, modality: Modality, out: Path) -> float:
+    """Write map and picture of one case; return its score."""
     if modality not in case.images:
         raise LayoutError(
             f"the modality {modality}",
@@ -124,32 +184,36 @@ def _write_map(case: Case, modality: str, out: Path) -> tuple[float, tuple[Path,
             next_step="choose another with --modality",
         )
     found = measure_asymmetry(case, modality)
-    volume, picture = out / f"{case.id}_asymmetry.nii.gz", out / f"{case.id}_asymmetry.png"
+    volume, picture, _ = _files_of(case, out)
     write_image(volume, found.on_scan, grid=found.scan, space_code=found.space_code)
     write_bytes_atomically(picture, draw_asymmetry(found.upright, found.upright_map, spacing_mm=found.spacing_mm))
-    return found.score, (volume, picture)
+    return found.score
 
 
-def _write_table(
-    out: Path, cases: Sequence[Case], *, scores: Mapping[str, float], similarities: Mapping[str, float]
-) -> Path:
+def _write_table(out: Path, cases: Sequence[Case], numbers: Mapping[str, _Numbers]) -> Path:
+    has_encoder = any(one.encoder is not None for one in numbers.values())
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["case", "group", "site", "category", "asymmetry", *(["similarity"] if similarities else [])])
+    writer.writerow(["case", "group", "site", "category", "asymmetry", *(["similarity"] if has_encoder else [])])
     for case in cases:
-        similarity = [repr(similarities[case.id])] if similarities else []
-        writer.writerow([case.id, case.group, case.site, case.category or "", repr(scores[case.id]), *similarity])
+        one = numbers[case.id]
+        similarity = [] if one.encoder is None else [repr(one.encoder.similarity)]
+        writer.writerow([case.id, case.group, case.site, case.category or "", repr(one.asymmetry), *similarity])
     write_text_atomically(out / TABLE_FILE, stream.getvalue())
     return out / TABLE_FILE
 
 
-def _write_vectors(out: Path, embeddings: Mapping[str, Embedding]) -> Path:
+def _write_vectors(out: Path, numbers: Mapping[str, _Numbers]) -> list[Path]:
+    """Write the vectors of all cases into one file, if there are any; return what was written."""
+    encoded = {name: one.encoder for name, one in numbers.items() if one.encoder is not None}
+    if not encoded:
+        return []
     buffer = io.BytesIO()
     np.savez(
         buffer,
-        case=np.array(list(embeddings)),
-        own=np.stack([one.own for one in embeddings.values()]),
-        mirrored=np.stack([one.mirrored for one in embeddings.values()]),
+        case=np.array(list(encoded)),
+        own=np.array([one.own for one in encoded.values()], dtype=np.float32),
+        mirrored=np.array([one.mirrored for one in encoded.values()], dtype=np.float32),
     )
     write_bytes_atomically(out / VECTORS_FILE, buffer.getvalue())
-    return out / VECTORS_FILE
+    return [out / VECTORS_FILE]

@@ -6,6 +6,7 @@ real ones.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 from einops import reduce
@@ -25,8 +26,15 @@ CENTRE = (98.0, 116.0, 84.0)
 SUBSLICES = 2
 """A thick slice is the mean of this many thin ones, which blurs edges as partial volume does."""
 
+_ASIDE_MM = 22.0
+"""A lesion on one side has its middle at least so far from that of the head, so that it stays there."""
+
 PARTS = ("training", "training", "validation", "test", "training", "test")
 """The parts that patients go to in turn."""
+
+
+Pathology: TypeAlias = Literal["white_matter", "one_sided", "none"]
+"""White-matter lesions on both sides and perhaps an old infarct; one large lesion on one side; or nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +102,7 @@ class Patient:
     Attributes:
         flair: FLAIR intensities.
         t1: T1 intensities.
-        label: 0 background, 1 white-matter lesion, 2 other pathology (an old infarct).
+        label: 0 background, 1 lesion, 2 other pathology (an old infarct).
         grid: Where the voxels lie.
     """
 
@@ -171,13 +179,21 @@ def _doubled(volume: Float[np.ndarray, "x y z"]) -> Float32[np.ndarray, "_ _ _"]
     return _stretched(volume.astype(np.float32), sizes, degree=1)
 
 
-def draw_patient(anatomy: Anatomy, generator: np.random.Generator, *, site: Site, spacing_mm: Spacing) -> Patient:
+def draw_patient(
+    anatomy: Anatomy,
+    generator: np.random.Generator,
+    *,
+    site: Site,
+    spacing_mm: Spacing,
+    pathology: Pathology = "white_matter",
+) -> Patient:
     """Draw one patient: a deformed brain, its lesions, and what the site's scanner makes of them."""
     shape = tuple(round(extent / size) for extent, size in zip(FIELD_OF_VIEW_MM, spacing_mm, strict=True))
     thin_mm = (spacing_mm[0], spacing_mm[1], spacing_mm[2] / SUBSLICES)
     own = _deform(anatomy, (shape[0], shape[1], shape[2] * SUBSLICES), generator, thin_mm=thin_mm)
-    infarct = _soften(_draw_infarct(own, generator, thin_mm=thin_mm), thin_mm)
-    lesion = _soften(_draw_lesions(own, generator, thin_mm=thin_mm), thin_mm)
+    infarct, lesion = (
+        _soften(mask, thin_mm) for mask in _draw_pathology(own, generator, pathology=pathology, thin_mm=thin_mm)
+    )
     affine = np.diag([*spacing_mm, 1.0])
     affine[:3, 3] = [-(size - 1) / 2 * step for size, step in zip(shape, spacing_mm, strict=True)]
     label = np.where(_thicken(infarct) > 0.5, 2, _thicken(lesion) > 0.5).astype(np.uint8)
@@ -217,6 +233,19 @@ def _deform(
     )
 
 
+def _draw_pathology(
+    own: Anatomy, generator: np.random.Generator, *, pathology: Pathology, thin_mm: Spacing
+) -> tuple[Bool[np.ndarray, "x y z"], Bool[np.ndarray, "x y z"]]:
+    """Draw where the infarct is and where lesions are."""
+    nothing = np.zeros(own.white.shape, dtype=np.bool_)
+    if pathology == "none":
+        return nothing, nothing
+    if pathology == "one_sided":
+        return nothing, _draw_one_sided(own, generator, thin_mm=thin_mm)
+    infarct = _draw_infarct(own, generator, thin_mm=thin_mm)
+    return infarct, _draw_lesions(own, generator, thin_mm=thin_mm)
+
+
 def _draw_lesions(own: Anatomy, generator: np.random.Generator, *, thin_mm: Spacing) -> Bool[np.ndarray, "x y z"]:
     """Draw caps and bands at the ventricles and foci in the deep white matter, about 2 to 30 ml in all."""
     load_ml = float(np.clip(generator.lognormal(np.log(13), 0.7), 5, 36))
@@ -233,11 +262,32 @@ def _draw_infarct(own: Anatomy, generator: np.random.Generator, *, thin_mm: Spac
     """Draw an old infarct in every third patient or so, away from the ventricles; else nothing."""
     if generator.random() > 0.35:
         return np.zeros(own.white.shape, dtype=np.bool_)
-    candidates = np.argwhere((own.depth_mm > 6) & (own.depth_mm < 15) & (own.ventricle_mm > 25))
+    places = (own.depth_mm > 6) & (own.depth_mm < 15) & (own.ventricle_mm > 25)
+    return _draw_ellipsoid(own, generator, places=places, radii_mm=(6.0, 14.0), thin_mm=thin_mm)
+
+
+def _draw_one_sided(own: Anatomy, generator: np.random.Generator, *, thin_mm: Spacing) -> Bool[np.ndarray, "x y z"]:
+    """Draw one lesion of about 2 to 30 ml, as a stroke or a tumour makes it, away from the middle of the brain."""
+    ramp = np.arange(own.white.shape[0]) - (own.white.shape[0] - 1) / 2
+    is_aside = np.abs(ramp) * thin_mm[0] > _ASIDE_MM
+    places = is_aside[:, None, None] & (own.depth_mm > 8)
+    return _draw_ellipsoid(own, generator, places=places, radii_mm=(8.0, 18.0), thin_mm=thin_mm)
+
+
+def _draw_ellipsoid(
+    own: Anatomy,
+    generator: np.random.Generator,
+    *,
+    places: Bool[np.ndarray, "x y z"],
+    radii_mm: tuple[float, float],
+    thin_mm: Spacing,
+) -> Bool[np.ndarray, "x y z"]:
+    """Draw a ragged ellipsoid around one of the places, with three radii between the two given."""
+    candidates = np.argwhere(places)
     centre = candidates[generator.integers(len(candidates))]
-    radii_mm = generator.uniform(6, 14, 3)
+    chosen_mm = generator.uniform(*radii_mm, 3)
     ramps = np.meshgrid(*(np.arange(size, dtype=np.float32) for size in own.white.shape), indexing="ij", sparse=True)
-    parts = zip(ramps, centre, thin_mm, radii_mm, strict=True)
+    parts = zip(ramps, centre, thin_mm, chosen_mm, strict=True)
     distance = sum(((ramp - at) * step / radius) ** 2 for ramp, at, step, radius in parts)
     ragged = distance + 0.35 * _smooth_noise(own.white.shape, generator, knots=24)
     return np.asarray((ragged < 1) & (own.depth_mm > 1))
