@@ -42,7 +42,7 @@ WORDS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "evaluate": (
         ("predictions", "data", "out"),
         {"--protocol", "--split", "--title", "--split-file", "--modality-subsets", "--no-modality-subsets"}
-        | {"--longitudinal", "--no-longitudinal", "--change-percent", "--change-mm3"},
+        | {"--longitudinal", "--no-longitudinal", "--change-percent", "--change-mm3", "--workers"},
     ),
     "compare": (("reports_and_out",), {"--metric", "--margin", "--by", "--columns", "--title"}),
     "import-weights": (("file", "out"), {"--as", "--recipe", "--layout"}),

@@ -12,7 +12,8 @@ PARAMETERS: dict[str, str] = {
     "compare": "reports out * metrics=() margins=None by=() columns=None title='Comparison'",
     "convert": "data form out * resample=False",
     "evaluate": (
-        "predictions data out * protocols=('lesionlab',) split=None title='Evaluation' notice='' split_file=None"
+        "predictions data out * protocols=('lesionlab',) split=None title='Evaluation' notice='' split_file=None "
+        "workers=1"
     ),
     "import_weights": "file_or_state_dict * network **options",
     "predict": "checkpoint data out * split=None save_probabilities=False overlap=None flips=None split_file=None",

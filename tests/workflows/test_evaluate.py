@@ -47,6 +47,25 @@ def cases(tmp_path: Path) -> list[Case]:
     ]
 
 
+@pytest.mark.slow
+def test_two_workers_give_the_same_report_and_the_same_errors(tmp_path: Path, cases: list[Case]) -> None:
+    for workers in (1, 2):
+        evaluate_cases(
+            tmp_path / "predictions", cases, WMH, protocols=["lesionlab"], out=tmp_path / str(workers), workers=workers
+        )
+    for name in ("cases.csv", "lesions.csv", "report.html", "scores.csv"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+    with pytest.raises(LabelError, match="2"):
+        evaluate_cases(
+            tmp_path / "predictions", cases, LESION, protocols=["lesionlab"], out=tmp_path / "out", workers=2
+        )
+
+
+def test_no_worker_is_refused(tmp_path: Path, cases: list[Case]) -> None:
+    with pytest.raises(OptionError, match="worker"):
+        evaluate_cases(tmp_path / "predictions", cases, WMH, protocols=["wmh2017"], out=tmp_path / "out", workers=0)
+
+
 def test_writes_tables_summary_and_page(tmp_path: Path, cases: list[Case]) -> None:
     done = evaluate_cases(
         tmp_path / "predictions",

@@ -82,6 +82,7 @@ def evaluate(
     longitudinal: bool = False,
     change_percent: float = 25.0,
     change_mm3: float = 3.0,
+    workers: int = 1,
 ) -> int:
     """Score predicted masks against references and write tables and one page.
 
@@ -98,6 +99,7 @@ def evaluate(
         longitudinal: Instead, follow the lesions of each patient (group) from visit to visit, in the order of the ids.
         change_percent: Least change of a lesion's volume that counts then, of its earlier volume.
         change_mm3: Least change of a lesion's volume that counts then.
+        workers: Processes that score cases.
     """
     if longitudinal:
         return follow_lesions(
@@ -115,7 +117,14 @@ def evaluate(
     from lesionlab.workflows.evaluate import evaluate as run
 
     evaluation = run(
-        predictions, data, out, protocols=protocol.split(","), split=split, title=title, split_file=split_file
+        predictions,
+        data,
+        out,
+        protocols=protocol.split(","),
+        split=split,
+        title=title,
+        split_file=split_file,
+        workers=workers,
     )
     for one in evaluation.measures:
         print(f"{one.name:<18} {one.of or 'all':<12} {one.value:.3f} ({one.low:.3f} to {one.high:.3f}, {one.method})")

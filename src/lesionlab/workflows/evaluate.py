@@ -14,22 +14,19 @@ import lesionlab.protocols  # noqa: F401 (registers them)
 from lesionlab.core.case import Case, Split
 from lesionlab.core.errors import GridError, OptionError
 from lesionlab.core.labels import LESION, Labels
-from lesionlab.core.lesion_table import LESIONS_FILE, LesionRow, write_lesions
-from lesionlab.core.metric import Score, Spacing
-from lesionlab.core.progress import track
+from lesionlab.core.lesion_table import LESIONS_FILE, write_lesions
+from lesionlab.core.metric import Spacing
 from lesionlab.core.protocol import Protocol, protocol
-from lesionlab.core.report import Report, Row, Rules
+from lesionlab.core.report import Report, Rules
 from lesionlab.core.storage import write_text_atomically
-from lesionlab.engine.case_files import read_mask
-from lesionlab.engine.images import read_label
 from lesionlab.metrics.class_measures import Measure
 from lesionlab.pages.report_page import render_report
-from lesionlab.workflows.case_lesions import list_lesions
 from lesionlab.workflows.case_pictures import draw_cases
 from lesionlab.workflows.category_files import TABLE_FILE
 from lesionlab.workflows.division import open_divided
 from lesionlab.workflows.evaluate_categories import evaluate_categories
 from lesionlab.workflows.prediction_files import is_table_of_pairs, match_predictions
+from lesionlab.workflows.score_cases import score_cases
 from lesionlab.workflows.sealed import count_evaluation
 
 PAGE_FILE = "report.html"
@@ -117,6 +114,7 @@ def evaluate(
     title: str = "Evaluation",
     notice: str = "",
     split_file: Path | None = None,
+    workers: int = 1,
 ) -> Evaluation:
     """Score the predicted mask of every case of a dataset; write tables, summary and page.
 
@@ -133,6 +131,7 @@ def evaluate(
         title: Heading of the page.
         notice: A sentence that nobody may overlook, shown above everything; empty for none.
         split_file: A table that says which case is in which part; without it the dataset's own parts count.
+        workers: Processes that score cases; the scores do not depend on it.
 
     Raises:
         LesionlabError: As `evaluate_cases`, or the folder does not follow its layout.
@@ -146,7 +145,16 @@ def evaluate(
             table, cases, out, provenance=provenance, title=title, notice=notice
         )
         return Evaluation(report=report, page=files[0], files=files, measures=measures)
-    return evaluate_cases(predictions, cases, layout.labels, protocols=protocols, out=out, title=title, notice=notice)
+    return evaluate_cases(
+        predictions,
+        cases,
+        layout.labels,
+        protocols=protocols,
+        out=out,
+        title=title,
+        notice=notice,
+        workers=workers,
+    )
 
 
 def evaluate_cases(
@@ -158,6 +166,7 @@ def evaluate_cases(
     out: Path,
     title: str = "Evaluation",
     notice: str = "",
+    workers: int = 1,
 ) -> Evaluation:
     """Score the predicted mask of every case against its reference; write tables, summary and page.
 
@@ -169,8 +178,10 @@ def evaluate_cases(
         out: Folder for ``report.html``, ``scores.csv``, ``cases.csv`` and ``summary.json``.
         title: Heading of the page.
         notice: A sentence that nobody may overlook, shown above everything; empty for none.
+        workers: Processes that score cases; the scores do not depend on it.
 
     Raises:
+        OptionError: `workers` is less than one.
         NameUnknownError: No protocol has one of the names.
         LayoutError: There is no case, or some lack a prediction or a reference; nothing is scored then.
         GridError: A prediction lies on another grid than its reference.
@@ -178,17 +189,12 @@ def evaluate_cases(
     """
     built = {name: _build(name, labels) for name in _with_official(protocols)}
     masks = match_predictions(predictions, cases)
-    rows: list[Row] = []
-    lesions: list[LesionRow] = []
-    for case in track(cases, what="evaluating", total=len(cases)):
-        scored, listed = _score_case(case, masks[case.id], labels, built)
-        rows += scored
-        lesions += listed
+    rows, lesions = score_cases(cases, masks, labels=labels, protocols=built, workers=workers)
     rules = tuple(
         Rules(name=name, title=rules.title, citation=rules.citation, is_legacy=rules.is_legacy)
         for name, rules in built.items()
     )
-    report = Report(rows=tuple(rows), rules=rules, provenance=_provenance(predictions, cases, out=out))
+    report = Report(rows=rows, rules=rules, provenance=_provenance(predictions, cases, out=out))
     pictures = draw_cases(report, cases, masks=masks, labels=labels)
     tables = report.write(out)
     write_lesions(out / LESIONS_FILE, lesions)
@@ -219,40 +225,6 @@ def _checked_spacing(spacing_mm: Sequence[float], *, axes: int) -> Spacing:
         )
     x, y, z = (float(mm) for mm in (*spacing_mm, 1.0)[:3])
     return (x, y, z)
-
-
-def _score_case(
-    case: Case, mask: Path, labels: Labels, protocols: dict[str, Protocol]
-) -> tuple[list[Row], list[LesionRow]]:
-    assert case.label is not None
-    predicted, reference = read_label(mask), read_mask(case, labels)
-    reference.grid.check_same(
-        predicted.grid, mine=case.label, others=mask, next_step="predict the case again on its own grid"
-    )
-    labels.check(reference.array, where=case.label)
-    labels.check(predicted.array, where=mask)
-    spacing_mm = reference.grid.spacing_mm
-    rows = [
-        _row(case, name, score)
-        for name, rules in protocols.items()
-        for score in rules.score(predicted.array, reference.array, spacing_mm=spacing_mm)
-    ]
-    return rows, list_lesions(case, predicted.array, reference.array, labels=labels, spacing_mm=spacing_mm)
-
-
-def _row(case: Case, protocol: str, score: Score) -> Row:
-    return Row(
-        case=case.id,
-        group=case.group,
-        site=case.site,
-        protocol=protocol,
-        region=score.region,
-        metric=score.metric,
-        value=score.value,
-        unit=score.unit,
-        is_higher_better=score.is_higher_better,
-        reason=score.reason,
-    )
 
 
 def _provenance(predictions: Path, cases: Sequence[Case], *, out: Path) -> dict[str, str]:
