@@ -1,6 +1,7 @@
 """Dice, HD95, ASSD, surface Dice and lesion F1 of one case: ours beside MONAI, surface-distance, SimpleITK and MedPy.
 
 Each peer also counts lesions with cc3d. Peers that are not installed are left out. Needs the dependency group `bench`.
+Real masks are those of LESIONLAB_REAL_DATA (see CONTRIBUTING.md); without that folder they are left out too.
 """
 
 import argparse
@@ -8,7 +9,6 @@ import importlib.util
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -18,20 +18,42 @@ from importlib.metadata import version
 from pathlib import Path
 
 import cc3d
+import nibabel
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_dilation, gaussian_filter
 
-SPACING_MM = (1.0, 1.0, 1.0)
+Spacing = tuple[float, float, float]
 SHAPE = (182, 218, 182)
+MADE = ("lesions", "brain", "noise", "checkerboard", "everything")
+REAL_DATA = Path(os.environ.get("LESIONLAB_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 PACKAGES = {"lesionlab": "lesionlab", "monai": "monai", "surface_distance": "surface-distance"}
 PACKAGES |= {"SimpleITK": "SimpleITK", "medpy": "MedPy"}
 
 
-def masks(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return a prediction and a reference: lesions, brain, noise, checkerboard, everything, or from a file."""
-    if name.endswith(".npz"):
-        stored = np.load(name)
-        return stored["pred"] > 0, stored["gt"] > 0
+def real_masks() -> dict[str, Path]:
+    """Return the masks of real patients with multiple sclerosis by name; none without the data."""
+    return {path.parent.name: path for path in sorted(REAL_DATA.glob("brain/ms_*/mask.nii.gz"))}
+
+
+def masks(name: str) -> tuple[np.ndarray, np.ndarray, Spacing]:
+    """Return a prediction, a reference and their spacing in mm: made ones, or a patient's and their like."""
+    if name in real_masks():
+        return perturbed(real_masks()[name])
+    return *made_masks(name), (1.0, 1.0, 1.0)
+
+
+def perturbed(path: Path) -> tuple[np.ndarray, np.ndarray, Spacing]:
+    """Return a patient's lesions with every fifth missed and the others one voxel too thick, beside the true ones."""
+    image = nibabel.load(path)
+    reference = np.asarray(image.dataobj) > 0
+    numbers = cc3d.connected_components(reference.astype(np.uint8), connectivity=26)
+    predicted = binary_dilation((numbers > 0) & (numbers % 5 > 0))
+    x, y, z = (float(mm) for mm in image.header.get_zooms()[:3])
+    return np.asfortranarray(predicted), reference, (x, y, z)
+
+
+def made_masks(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return a prediction and a reference: lesions, brain, noise, checkerboard, everything."""
     smooth = gaussian_filter(np.random.default_rng(0).standard_normal(SHAPE), 2)
     lesions = smooth > np.quantile(smooth, 0.998)
     if name == "lesions":
@@ -55,7 +77,7 @@ def count(predicted: np.ndarray, reference: np.ndarray) -> None:
         np.unique(components[other])
 
 
-def ours(predicted: np.ndarray, reference: np.ndarray) -> None:
+def ours(predicted: np.ndarray, reference: np.ndarray, spacing_mm: Spacing) -> None:
     """Score with lesionlab."""
     from lesionlab.core.metric import MaskPair
     from lesionlab.metrics.hausdorff import Hausdorff95Max
@@ -64,12 +86,12 @@ def ours(predicted: np.ndarray, reference: np.ndarray) -> None:
     from lesionlab.metrics.overlap import Dice
     from lesionlab.metrics.surface_dice import SurfaceDice
 
-    pair = MaskPair(predicted=predicted, reference=reference, spacing_mm=SPACING_MM)
+    pair = MaskPair(predicted=predicted, reference=reference, spacing_mm=spacing_mm)
     for measure in (Dice(), Hausdorff95Max(), PooledMeanDistance(), SurfaceDice(), LesionF1()):
         measure(pair)
 
 
-def with_monai(predicted: np.ndarray, reference: np.ndarray) -> None:
+def with_monai(predicted: np.ndarray, reference: np.ndarray, spacing_mm: Spacing) -> None:
     """Score with MONAI."""
     import torch
     from monai.metrics import (
@@ -81,17 +103,17 @@ def with_monai(predicted: np.ndarray, reference: np.ndarray) -> None:
 
     pair = [torch.from_numpy(mask)[None, None] for mask in (predicted, reference)]
     compute_dice(*pair)
-    compute_hausdorff_distance(*pair, percentile=95, spacing=SPACING_MM, include_background=True)
-    compute_average_surface_distance(*pair, symmetric=True, spacing=SPACING_MM, include_background=True)
-    compute_surface_dice(*pair, class_thresholds=[1.0], spacing=SPACING_MM, include_background=True)
+    compute_hausdorff_distance(*pair, percentile=95, spacing=spacing_mm, include_background=True)
+    compute_average_surface_distance(*pair, symmetric=True, spacing=spacing_mm, include_background=True)
+    compute_surface_dice(*pair, class_thresholds=[1.0], spacing=spacing_mm, include_background=True)
     count(predicted, reference)
 
 
-def with_surface_distance(predicted: np.ndarray, reference: np.ndarray) -> None:
+def with_surface_distance(predicted: np.ndarray, reference: np.ndarray, spacing_mm: Spacing) -> None:
     """Score with DeepMind's surface-distance, which shares one measurement among its metrics."""
     import surface_distance
 
-    found = surface_distance.compute_surface_distances(reference, predicted, SPACING_MM)
+    found = surface_distance.compute_surface_distances(reference, predicted, spacing_mm)
     surface_distance.compute_robust_hausdorff(found, 95)
     surface_distance.compute_average_surface_distance(found)
     surface_distance.compute_surface_dice_at_tolerance(found, 1.0)
@@ -99,34 +121,37 @@ def with_surface_distance(predicted: np.ndarray, reference: np.ndarray) -> None:
     count(predicted, reference)
 
 
-def with_simpleitk(predicted: np.ndarray, reference: np.ndarray) -> None:
+def with_simpleitk(predicted: np.ndarray, reference: np.ndarray, spacing_mm: Spacing) -> None:
     """Score with SimpleITK's distance maps and contours."""
     import SimpleITK
 
     images = [SimpleITK.GetImageFromArray(mask.astype(np.uint8)) for mask in (predicted, reference)]
+    for image in images:
+        image.SetSpacing(spacing_mm[::-1])
     overlap = SimpleITK.LabelOverlapMeasuresImageFilter()
     overlap.Execute(*images)
     distances = []
     for start, goal in (images, images[::-1]):
         far = SimpleITK.Abs(SimpleITK.SignedMaurerDistanceMap(goal, squaredDistance=False, useImageSpacing=True))
-        surface = SimpleITK.GetArrayViewFromImage(SimpleITK.LabelContour(start)) > 0
+        contour = SimpleITK.LabelContour(start)  # the views below do not keep their images alive
+        surface = SimpleITK.GetArrayViewFromImage(contour) > 0
         distances.append(SimpleITK.GetArrayViewFromImage(far)[surface])
     for found in distances:
         np.percentile(found, 95), found.mean(), np.count_nonzero(found <= 1)
     count(predicted, reference)
 
 
-def with_medpy(predicted: np.ndarray, reference: np.ndarray) -> None:
+def with_medpy(predicted: np.ndarray, reference: np.ndarray, spacing_mm: Spacing) -> None:
     """Score with MedPy."""
     from medpy.metric import binary
 
     binary.dc(predicted, reference)
-    binary.hd95(predicted, reference, voxelspacing=SPACING_MM)
-    binary.assd(predicted, reference, voxelspacing=SPACING_MM)
+    binary.hd95(predicted, reference, voxelspacing=spacing_mm)
+    binary.assd(predicted, reference, voxelspacing=spacing_mm)
     count(predicted, reference)
 
 
-RUNS: dict[str, Callable[[np.ndarray, np.ndarray], None]] = {
+RUNS: dict[str, Callable[[np.ndarray, np.ndarray, Spacing], None]] = {
     "lesionlab": ours,
     "monai": with_monai,
     "surface_distance": with_surface_distance,
@@ -135,46 +160,85 @@ RUNS: dict[str, Callable[[np.ndarray, np.ndarray], None]] = {
 }
 
 
-def measure_alone(tool: str, kind: str, rounds: int) -> None:
+def measure_alone(tool: str, stored: str, rounds: int) -> None:
     """Print the median seconds and the megabytes above those of the masks and the loaded library, as JSON."""
-    predicted, reference = masks(kind)
+    arrays = np.load(stored)
+    predicted, reference = arrays["predicted"], arrays["reference"]
+    x, y, z = arrays["spacing_mm"].tolist()
     tiny = np.zeros((8, 8, 8), dtype=bool)
     tiny[2:5, 2:5, 2:5] = True
-    RUNS[tool](tiny, tiny)  # loads the library
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    RUNS[tool](tiny, tiny, (x, y, z))  # loads the library
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew from what is held now
+    before_mb = memory_mb("VmRSS")
     seconds = []
     for _ in range(rounds):
         started = time.perf_counter()
-        RUNS[tool](predicted, reference)
+        RUNS[tool](predicted, reference, (x, y, z))
         seconds.append(time.perf_counter() - started)
-    peak_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    peak_mb = memory_mb("VmHWM") - before_mb
     print(json.dumps({"seconds": float(np.median(seconds)), "peak_mb": round(peak_mb, 1)}))
+
+
+def memory_mb(name: str) -> float:
+    """Return what Linux says of this process: VmRSS for what it holds now, VmHWM for the most it held."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024
+
+
+def run_alone(tool: str, stored: Path, *, rounds: int, does_return_memory: bool) -> dict[str, float]:
+    """Measure one tool in a process of its own.
+
+    Args:
+        tool: Which.
+        stored: The masks.
+        rounds: How often they are scored.
+        does_return_memory: Whether what is freed goes back to the system at once, so that the peak is that of the
+            scoring and not hidden by what the process had freed before; it makes every tool slower.
+    """
+    fixed = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | (fixed if does_return_memory else {})
+    command = [sys.executable, __file__, str(stored), "--alone", tool, "--rounds", str(rounds)]
+    ran = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    found: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
+    return found
+
+
+def measure(kind: str, tools: list[str], rounds: int) -> dict[str, dict[str, float]]:
+    """Return seconds and megabytes of each tool for one kind of masks."""
+    with tempfile.TemporaryDirectory() as folder:
+        stored = Path(folder) / "masks.npz"  # making them takes more memory than scoring them
+        predicted, reference, spacing_mm = masks(kind)
+        np.savez(stored, predicted=predicted, reference=reference, spacing_mm=spacing_mm)
+        return {
+            tool: {
+                "seconds": run_alone(tool, stored, rounds=rounds, does_return_memory=False)["seconds"],
+                "peak_mb": run_alone(tool, stored, rounds=1, does_return_memory=True)["peak_mb"],
+            }
+            for tool in tools
+        }
 
 
 def main() -> None:
     """Measure each tool in a process of its own, in turns, and write results/metrics.json."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("kinds", nargs="*", default=["lesions", "brain", "noise", "checkerboard", "everything"])
+    parser.add_argument("kinds", nargs="*", default=[*MADE, *real_masks()])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--alone", help="one tool in this process")
     arguments = parser.parse_args()
     if arguments.alone:
         measure_alone(arguments.alone, arguments.kinds[0], arguments.rounds)
         return
+    if not real_masks():
+        print(f"no real masks: {REAL_DATA} is not there")
     tools = [tool for tool in RUNS if importlib.util.find_spec(tool)]
     results = {}
     for kind in arguments.kinds:
-        stored = Path(tempfile.mkdtemp()) / "masks.npz"  # making them takes more memory than scoring them
-        predicted, reference = masks(kind)
-        np.savez(stored, pred=predicted, gt=reference)
-        for tool in tools:
-            command = [sys.executable, __file__, str(stored), "--alone", tool, "--rounds", str(arguments.rounds)]
-            ran = subprocess.run(command, check=True, capture_output=True, text=True)
-            results.setdefault(kind, {})[tool] = json.loads(ran.stdout.splitlines()[-1])
-        fastest = min(result["seconds"] for tool, result in results[kind].items() if tool != "lesionlab")
-        smallest = min(result["peak_mb"] for tool, result in results[kind].items() if tool != "lesionlab")
+        results[kind] = measure(kind, tools, arguments.rounds)
+        peers = [result for tool, result in results[kind].items() if tool != "lesionlab"]
         own = results[kind]["lesionlab"]
-        print(kind, results[kind], f"{fastest / own['seconds']:.1f} x", f"{own['peak_mb'] / smallest:.2f} memory")
+        faster = min(peer["seconds"] for peer in peers) / own["seconds"]
+        smaller = own["peak_mb"] / min(peer["peak_mb"] for peer in peers)
+        print(kind, results[kind], f"{faster:.1f} x", f"{smaller:.2f} memory", flush=True)
     machine = {"processor": platform.processor(), "cores": os.cpu_count(), "system": platform.system()}
     versions = {tool: version(PACKAGES[tool]) for tool in tools}
     file = Path(__file__).parent / "results" / "metrics.json"
