@@ -11,7 +11,6 @@ from lesionlab.core.errors import OptionError
 from lesionlab.engine.tracking import Tracking, check_tracking
 from lesionlab.workflows.train import Trained, train
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's use of SQLAlchemy
 
 
