@@ -1,6 +1,7 @@
 """The head cut out of a case's files, on the grid of the plan; only the part that is kept is ever interpolated."""
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped, UInt8
@@ -89,7 +90,7 @@ def _rough_box(
 
 def _tight_box(cut: Cut, *, whole: tuple[int, int, int]) -> Box:
     """Return the box of what has been moved: interpolation reaches further than the head."""
-    boxes = [head_box(np.logical_or.reduce([*cut.heads.values()]), whole=whole)]
+    boxes = [head_box(reduce(np.logical_or, cut.heads.values()), whole=whole)]
     if cut.label is not None:
         boxes.append(head_box(cut.label > 0, whole=whole, stray_share=0.0))
     return _or_all(Box.uniting(boxes), cut.box.shape).within(cut.box)

@@ -82,7 +82,9 @@ def as_label(image: Image, *, where: Path) -> Image:
     """
     lowest, highest = float(image.array.min(initial=0)), float(image.array.max(initial=0))
     is_in_range = round(lowest) >= 0 and round(highest) <= 32767
-    values = np.rint(image.array).astype(np.int16) if is_in_range else image.array
+    values = image.array
+    if is_in_range:
+        values = np.rint(image.array, out=np.empty_like(image.array, dtype=np.int16), casting="unsafe")
     if not is_in_range or not (np.array_equal(image.array, values) or np.abs(image.array - values).max() <= 1e-3):
         raise LabelError(
             "a mask of whole numbers from 0 to 32767",

@@ -1,6 +1,7 @@
 """The part of a scan that holds the head, found before anything is interpolated."""
 
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -61,7 +62,7 @@ def box_on(
     lies aslant.
     """
     canonical = grid.canonical()
-    mask = reorient(np.logical_or.reduce(masks), source=grid, target=canonical)
+    mask = reorient(reduce(np.logical_or, masks), source=grid, target=canonical)
     box = head_box(mask, whole=canonical.shape, stray_share=stray_share)
     is_same = canonical.distance_mm(working) <= TOLERANCE_MM
     return box if is_same or min(box.shape) == 0 else working.covering(box, of=canonical)
