@@ -141,10 +141,10 @@ def test_a_damaged_file_is_refused(folder: Path, name: str, damage: Callable[[Pa
 @pytest.mark.parametrize("damage", [lying_header, endless_header])
 def test_a_lying_header_is_refused_at_once(folder: Path, damage: Callable[[Path], None]):
     damage(folder / "weights.safetensors")
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(CheckpointError, match=r"weights\.safetensors"):
         open_checkpoint(folder).load_network()
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_weights_of_another_network_are_refused(folder: Path, tmp_path: Path, plan: Plan):
