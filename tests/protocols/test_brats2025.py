@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from official_values import Official, near, official_cases
 
-from lesionlab.core.metric import MaskPair
+from lesionlab.core.metric import MaskPair, Spacing
 from lesionlab.core.protocol import LabelMap
 from lesionlab.metrics.components import find_lesions
 from lesionlab.metrics.hausdorff import Hausdorff95Pooled
@@ -50,7 +50,8 @@ def scored(rules: Brats2025, official: Official, *, factor: int) -> dict[str, di
     predicted, reference = official.predicted * factor, official.reference * factor
     told: dict[str, dict[str, float]] = {}
     for score in rules.score(predicted, reference, spacing_mm=official.spacing_mm):
-        told.setdefault(score.region, {})[NAMES[score.metric]] = score.value
+        if score.metric in NAMES:
+            told.setdefault(score.region, {})[NAMES[score.metric]] = score.value
     pairs = region_pairs(predicted, reference, rules.regions, spacing_mm=official.spacing_mm)
     return {region: told[region] | beside(pair, OneToOne()) | spreads(pair) for region, pair in pairs.items()}
 
@@ -195,3 +196,39 @@ def test_a_missed_lesion_leaves_matched_scores_and_lowers_the_panoptic_one() -> 
     values = {score.metric: score.value for score in scores if score.region == "ET"}
     assert (values["matched_dice"], values["matched_hd95_mm"]) == (1.0, 0.0)
     assert values["panoptic_dice"] == pytest.approx(2 / 3)
+
+
+def metastases(*lesions: tuple[int, int]) -> LabelMap:
+    """Enhancing lesions by their first voxel along x and their edge in voxels."""
+    label = np.zeros((40, 9, 9), dtype=np.uint8)
+    for start, edge in lesions:
+        label[start : start + edge, 1 : 1 + edge, 1 : 1 + edge] = 3
+    return label
+
+
+def by_size(predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing = (1.0, 1.0, 1.0)) -> dict[str, float]:
+    scores = Brats2025Metastases().score(predicted, reference, spacing_mm=spacing_mm)
+    return {score.metric: score.value for score in scores if score.region == "ET"}
+
+
+def test_small_metastases_are_found_or_not_and_large_ones_outlined() -> None:
+    scores = by_size(metastases((2, 2), (25, 4)), metastases((2, 2), (10, 2), (24, 4)))
+    assert scores["small_lesion_recall"] == 0.5
+    assert scores["large_matched_dice"] == 0.75
+    assert scores["large_matched_hd95_mm"] == pytest.approx(1.0)
+    assert scores["matched_dice"] == 0.875
+
+
+def test_a_metastasis_of_27_mm3_is_large_whatever_its_voxels() -> None:
+    large, missed = metastases((2, 3)), metastases()
+    assert math.isnan(by_size(large, large)["small_lesion_recall"])
+    assert by_size(large, large, spacing_mm=(0.9, 1.0, 1.0))["small_lesion_recall"] == 1.0
+    assert (by_size(missed, large)["large_matched_dice"], by_size(missed, large)["large_matched_hd95_mm"]) == (
+        0,
+        math.inf,
+    )
+    assert math.isnan(by_size(missed, missed)["large_matched_nsd"])
+
+
+def test_a_small_metastasis_of_which_a_corner_is_touched_is_not_found() -> None:
+    assert by_size(metastases((3, 7)), metastases((2, 2)))["small_lesion_recall"] == 0.0

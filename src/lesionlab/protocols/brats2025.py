@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final, Literal
 
+import numpy as np
+from jaxtyping import Bool
+
 from lesionlab.core.metric import MaskPair, Metric, Score, Spacing, score_each
 from lesionlab.core.protocol import LabelMap, protocol
+from lesionlab.metrics.components import find_lesions
 from lesionlab.metrics.hausdorff import Hausdorff95Pooled
 from lesionlab.metrics.lesion_match import LesionRecognition, MatchedDice, OneToOne, PanopticQuality, score_matched
 from lesionlab.metrics.overlap import Dice
@@ -16,6 +20,8 @@ from lesionlab.protocols.brats2024 import GLIOMA_REGIONS, METASTASES_REGIONS
 from lesionlab.protocols.brats_regions import region_pairs
 
 MATCHING: Final = OneToOne(by="dice", at_least=1e-6)
+SMALL_MM3: Final = 27.0
+FOUND_FROM: Final = 0.2
 CITATION = (
     "BraTS 2025 Lighthouse, synapse.org/brats2025; panoptica 2.1.7 with the settings of "
     "BraTS/BraTS_evaluation at 791134c52aed357b937cb1a3e650f1cb5fa87be2"
@@ -49,14 +55,22 @@ class Brats2025:
 
 @protocol("brats2025_met")
 class Brats2025Metastases(Brats2025):
-    """Metastases: as `brats2025`, of the regions ET, RC, TC and WT.
+    """Metastases: as `brats2025`, of the regions ET, RC, TC and WT, and by the size of the lesion as well.
 
-    Differs: the challenge also lists lesions of less than 27 mm3 apart, as found from Dice 0.2 on; the table of lesions
-    has their Dice and volume.
+    A lesion of the reference below 27 mm3 is too small for its outline to say much, so that it is only asked whether it
+    was found, by a matched lesion with a Dice of 0.2 or more ("small_lesion_recall"). The outline is judged of the
+    others ("large_matched_dice" and its like), again over matched lesions alone.
     """
 
     title: ClassVar[str] = "BraTS 2025, metastases"
     regions: ClassVar[Mapping[str, frozenset[int]]] = METASTASES_REGIONS
+
+    def score(self, predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing) -> tuple[Score, ...]:
+        """Return the official scores of each region, and those by the size of the lesion."""
+        pairs = region_pairs(predicted, reference, self.regions, spacing_mm=spacing_mm)
+        by_size = (score_each(BY_SIZE, pair, region=region) for region, pair in pairs.items())
+        whole = super().score(predicted, reference, spacing_mm=spacing_mm)
+        return whole + tuple(score for scores in by_size for score in scores)
 
 
 def _scores(pair: MaskPair, region: str) -> tuple[Score, ...]:
@@ -118,6 +132,69 @@ class _WholeHausdorff95:
         return whole if math.isnan(whole) or pair.once(MATCHING).matches else math.inf
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SmallLesionRecall:
+    """Fraction of the small lesions of the reference that are found."""
+
+    unit: ClassVar[str] = "1"
+    is_higher_better: ClassVar[bool | None] = True
+    undefined_when: ClassVar[str] = "the reference has no small lesion"
+
+    def __call__(self, pair: MaskPair) -> float:
+        is_small = _is_small(pair)
+        found = [
+            match for match in pair.once(MATCHING).matches if is_small[match.reference - 1] and match.dice >= FOUND_FROM
+        ]
+        return len(found) / int(is_small.sum()) if is_small.any() else math.nan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OfLarge:
+    """Mean of a metric over matched lesions that are not small; `worst` where there are some and none is matched."""
+
+    unit: ClassVar[str] = "1"
+    is_higher_better: ClassVar[bool | None] = True
+    undefined_when: ClassVar[str] = "the reference has no large lesion"
+
+    worst: ClassVar[float] = 0.0
+
+    def of_matches(self, pair: MaskPair) -> list[float]:
+        """Return the Dice of each match."""
+        return score_matched(pair, MATCHING, Dice())
+
+    def __call__(self, pair: MaskPair) -> float:
+        is_small = _is_small(pair)
+        matches = zip(pair.once(MATCHING).matches, self.of_matches(pair), strict=True)
+        values = [value for match, value in matches if not is_small[match.reference - 1]]
+        if values:
+            return statistics.fmean(values)
+        return math.nan if is_small.all() else self.worst
+
+
+class _OfLargeHausdorff95(_OfLarge):
+    unit: ClassVar[str] = "mm"
+    is_higher_better: ClassVar[bool | None] = False
+    worst: ClassVar[float] = math.inf
+
+    def of_matches(self, pair: MaskPair) -> list[float]:
+        """Return the distance of each match."""
+        return score_matched(pair, MATCHING, Hausdorff95Pooled())
+
+
+class _OfLargeSurfaceDice(_OfLarge):
+    def of_matches(self, pair: MaskPair) -> list[float]:
+        """Return the surface Dice of each match within the smallest spacing."""
+        return score_matched(pair, MATCHING, MeanSurfaceDice(tolerance_mm=min(pair.spacing_mm)))
+
+
+def _is_small(pair: MaskPair) -> Bool[np.ndarray, " lesion"]:
+    """Return of each lesion of the reference whether it is small."""
+    is_small: Bool[np.ndarray, " lesion"] = (
+        pair.once(find_lesions).reference_voxels * math.prod(pair.spacing_mm) < SMALL_MM3
+    )
+    return is_small
+
+
 def _mean_or(values: list[float], worst: float, pair: MaskPair) -> float:
     """Return the mean; `worst` where none of the lesions is matched and NaN where there is none."""
     if values:
@@ -135,6 +212,12 @@ METRICS: Final[dict[str, Metric]] = {
     "matched_hd95_mm": _MatchedHausdorff95(),
     "matched_nsd": _MatchedSurfaceDice(),
     "dice": Dice(),
+}
+BY_SIZE: Final[dict[str, Metric]] = {
+    "small_lesion_recall": _SmallLesionRecall(),
+    "large_matched_dice": _OfLarge(),
+    "large_matched_hd95_mm": _OfLargeHausdorff95(),
+    "large_matched_nsd": _OfLargeSurfaceDice(),
 }
 IN_VOXELS: Final[dict[str, Metric]] = {
     "hd95_voxels": _WholeHausdorff95(),
