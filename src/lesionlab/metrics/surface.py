@@ -184,7 +184,7 @@ def _to_neighbours_mm(places: Places, goal: Mask, *, spacing_mm: Spacing) -> Dis
 
 
 @cache
-def _steps(spacing_mm: Spacing) -> list[tuple[float, tuple[int, int, int]]]:
+def _steps(spacing_mm: Spacing) -> list[tuple[float, tuple[int, ...]]]:
     """Return the steps to a voxel and its 26 neighbours with their lengths, shortest first.
 
     They end with twice the smallest spacing, where a voxel further off may be nearer.
