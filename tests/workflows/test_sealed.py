@@ -11,8 +11,9 @@ from lesionlab.core.report import Report
 from lesionlab.core.split import SplitRow, SplitTable, hash_case
 from lesionlab.engine.checkpoint import open_checkpoint
 from lesionlab.workflows.evaluate import evaluate
+from lesionlab.workflows.made_by import NOTE_FILE
 from lesionlab.workflows.predict import predict
-from lesionlab.workflows.sealed import COUNT_FILE, NOTE_FILE, count_evaluation, keep_sealed
+from lesionlab.workflows.sealed import COUNT_FILE, count_evaluation, keep_sealed
 from lesionlab.workflows.train import Trained, train
 from lesionlab.workflows.tune import tune
 

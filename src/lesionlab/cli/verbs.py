@@ -208,4 +208,4 @@ def evaluate_subsets(checkpoint: Path, data: str, out: Path, *, split: Split | N
     for row in found.rows:
         table.add_row(" + ".join(row.modalities), row.region, f"{row.mean_dice:.3f}", f"{row.retention:.0%}")
     Console().print(table)
-    return name_files([found.file])
+    return name_files(found.files)

@@ -31,6 +31,7 @@ class DatasetOptions(BaseModel):
         ignored: Stored values that must not count.
         lesion_above: Every number of a mask above this is lesion, every other is not.
         citation: Paper, DOI or address of the dataset.
+        licence: Under which the dataset may be used; any layout's folder may state it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,6 +48,7 @@ class DatasetOptions(BaseModel):
     ignored: frozenset[int] = frozenset()
     lesion_above: float | None = None
     citation: str = ""
+    licence: str = ""
 
     def labels(self, default: Labels) -> Labels:
         """Return what masks mean: as the file says, and as `default` where it says nothing."""
@@ -98,7 +100,7 @@ def read_options(folder: Path, *, used: Collection[str]) -> DatasetOptions:
             where=path,
             next_step="see docs/layouts.md for its options",
         ) from error
-    _check_used(content, used=used, path=path)
+    _check_used(content, used={*used, "licence"}, path=path)
     return options
 
 

@@ -1,9 +1,10 @@
 """Score predicted masks against references and show the result."""
 
+import logging
 import math
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,9 +13,9 @@ from jaxtyping import Shaped
 
 import lesionlab.protocols  # noqa: F401 (registers them)
 from lesionlab.core.case import Case, Split
-from lesionlab.core.errors import GridError, OptionError
+from lesionlab.core.errors import GridError, OptionError, StorageError
 from lesionlab.core.labels import LESION, Labels
-from lesionlab.core.lesion_table import LESIONS_FILE, write_lesions
+from lesionlab.core.lesion_table import LESIONS_FILE, LesionRow, write_lesions
 from lesionlab.core.metric import Spacing
 from lesionlab.core.protocol import Protocol, protocol
 from lesionlab.core.report import Report, Rules
@@ -25,9 +26,13 @@ from lesionlab.workflows.case_pictures import draw_cases
 from lesionlab.workflows.category_files import TABLE_FILE
 from lesionlab.workflows.division import open_divided
 from lesionlab.workflows.evaluate_categories import evaluate_categories
+from lesionlab.workflows.made_by import read_maker
+from lesionlab.workflows.model_card import card_evaluation
 from lesionlab.workflows.prediction_files import is_table_of_pairs, match_predictions
 from lesionlab.workflows.score_cases import score_cases
 from lesionlab.workflows.sealed import count_evaluation
+
+logger = logging.getLogger(__name__)
 
 PAGE_FILE = "report.html"
 OFFICIAL = "lesionlab"
@@ -55,12 +60,14 @@ class Evaluation:
         page: The page to read.
         files: Every file written, the page included.
         measures: Of a classification, over all cases; empty for masks.
+        lesions: Of masks, every lesion of both.
     """
 
     report: Report
     page: Path
     files: tuple[Path, ...]
     measures: tuple[Measure, ...] = ()
+    lesions: tuple[LesionRow, ...] = ()
 
 
 def score(
@@ -121,6 +128,8 @@ def evaluate(
     A table of probabilities of categories, or a folder with such a ``categories.csv`` as a classifier's prediction
     leaves it, is scored as a classification, whatever the protocols.
 
+    Where `lesionlab predict` made the predictions, the result is added to the model card of its checkpoint.
+
     Args:
         predictions: Folder of the masks or CSV file of pairs (`match_predictions` tells which names are known), or
             folder of ``categories.csv``, or such a table itself.
@@ -136,7 +145,7 @@ def evaluate(
     Raises:
         LesionlabError: As `evaluate_cases`, or the folder does not follow its layout.
     """
-    _, layout = open_divided(data, split_file)
+    name, layout = open_divided(data, split_file)
     cases = tuple(case for case in layout.cases() if split is None or case.split == split)
     table = predictions / TABLE_FILE if predictions.is_dir() else predictions
     if table.is_file() and not is_table_of_pairs(table):
@@ -144,17 +153,20 @@ def evaluate(
         report, measures, files = evaluate_categories(
             table, cases, out, provenance=provenance, title=title, notice=notice
         )
-        return Evaluation(report=report, page=files[0], files=files, measures=measures)
-    return evaluate_cases(
-        predictions,
-        cases,
-        layout.labels,
-        protocols=protocols,
-        out=out,
-        title=title,
-        notice=notice,
-        workers=workers,
-    )
+        found = Evaluation(report=report, page=files[0], files=files, measures=measures)
+    else:
+        found = evaluate_cases(
+            predictions,
+            cases,
+            layout.labels,
+            protocols=protocols,
+            out=out,
+            title=title,
+            notice=notice,
+            workers=workers,
+        )
+    card = _note_on_card(found, predictions, cases, data=name, citation=layout.citation, title=title, notice=notice)
+    return replace(found, files=(*found.files, *card))
 
 
 def evaluate_cases(
@@ -200,7 +212,41 @@ def evaluate_cases(
     write_lesions(out / LESIONS_FILE, lesions)
     page = render_report(report, title=title, notice=notice, pictures=pictures, lesions=lesions)
     write_text_atomically(out / PAGE_FILE, page)
-    return Evaluation(report=report, page=out / PAGE_FILE, files=(out / PAGE_FILE, *tables, out / LESIONS_FILE))
+    files = (out / PAGE_FILE, *tables, out / LESIONS_FILE)
+    return Evaluation(report=report, page=out / PAGE_FILE, files=files, lesions=tuple(lesions))
+
+
+def _note_on_card(
+    found: Evaluation,
+    predictions: Path,
+    cases: Sequence[Case],
+    *,
+    data: str,
+    citation: str,
+    title: str,
+    notice: str,
+) -> tuple[Path, ...]:
+    """Add the evaluation to the model card of the checkpoint that made the predictions, where there is one."""
+    maker = read_maker(predictions)
+    checkpoint = maker.find() if maker else None
+    if checkpoint is None:
+        return ()
+    try:
+        page = card_evaluation(
+            checkpoint,
+            found.report,
+            cases,
+            measures=found.measures,
+            lesions=found.lesions,
+            data=data,
+            citation=citation,
+            title=title,
+            notice=notice,
+        )
+    except StorageError as error:  # somebody else's checkpoint, say; the report is written all the same
+        logger.warning("the model card was not written: %s", error)
+        return ()
+    return (page,)
 
 
 def _with_official(names: Sequence[str]) -> list[str]:

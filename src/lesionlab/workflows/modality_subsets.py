@@ -13,6 +13,7 @@ import lesionlab.networks  # noqa: F401  # registers what a plan may name
 from lesionlab.core.case import Case, Split
 from lesionlab.core.errors import CheckpointError, LayoutError
 from lesionlab.core.metric import MaskPair
+from lesionlab.core.model_card import SubsetFigure
 from lesionlab.core.progress import track
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.checkpoint import open_checkpoint
@@ -23,35 +24,17 @@ from lesionlab.engine.shown_modalities import can_do_without
 from lesionlab.metrics.overlap import Dice
 from lesionlab.transforms.geometry import reorient
 from lesionlab.workflows.division import open_divided
+from lesionlab.workflows.model_card import card_subsets
 
 TABLE_FILE = "modality_subsets.csv"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subset:
-    """How well a checkpoint does with some of its modalities.
-
-    Attributes:
-        modalities: Those that it was shown.
-        region: Of the labels.
-        cases: How many were scored; a case whose masks are both empty counts as 1.
-        mean_dice: Over them.
-        retention: That mean as a share of the one with all modalities; NaN where that is 0.
-    """
-
-    modalities: tuple[str, ...]
-    region: str
-    cases: int
-    mean_dice: float
-    retention: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Subsets:
-    """The table of all subsets, the whole first, and its file."""
+    """The table of all subsets, the whole first, and the files that hold it: itself and the model card."""
 
-    rows: tuple[Subset, ...]
-    file: Path
+    rows: tuple[SubsetFigure, ...]
+    files: tuple[Path, ...]
 
 
 def evaluate_subsets(
@@ -84,7 +67,7 @@ def evaluate_subsets(
     dice = np.array([_case_dice(predictor, case, modalities) for modalities, case in work])
     means = dice.reshape(len(subsets), len(cases), -1).mean(axis=1)
     rows = tuple(
-        Subset(
+        SubsetFigure(
             modalities=modalities,
             region=region,
             cases=len(cases),
@@ -95,7 +78,7 @@ def evaluate_subsets(
         for region, mean, whole in zip(opened.plan.regions, found, means[0], strict=True)
     )
     write_text_atomically(out / TABLE_FILE, _table(rows))
-    return Subsets(rows=rows, file=out / TABLE_FILE)
+    return Subsets(rows=rows, files=(out / TABLE_FILE, card_subsets(opened, rows)))
 
 
 def _check_dropout(is_able: bool, *, where: Path) -> None:
@@ -131,7 +114,7 @@ def _case_dice(predictor: Predictor, case: Case, modalities: tuple[str, ...]) ->
     ]
 
 
-def _table(rows: Sequence[Subset]) -> str:
+def _table(rows: Sequence[SubsetFigure]) -> str:
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["modalities", "region", "cases", "mean_dice", "retention"])

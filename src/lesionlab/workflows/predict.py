@@ -25,8 +25,8 @@ from lesionlab.engine.pictures import PICTURE_ENDINGS, picture_of_mask
 from lesionlab.engine.postprocess import to_label_map, to_masks
 from lesionlab.engine.predictor import Predictor
 from lesionlab.workflows.division import open_divided
+from lesionlab.workflows.made_by import note_maker
 from lesionlab.workflows.predict_categories import predict_categories
-from lesionlab.workflows.sealed import note_sealed
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def predict(
     inference = _change(opened.plan.recipe.inference, {"overlap": overlap, "flips": flips})
     _, layout = open_divided(data, split_file)
     cases = select_cases(layout, opened, split=split, where=data)
-    note_sealed(opened, out)
+    note_maker(opened, out)
     if opened.plan.categories:
         _check_no_windows(overlap)
         tables, reasons = predict_categories(opened, cases, out, flips=inference.flips)

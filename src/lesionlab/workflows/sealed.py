@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lesionlab.core.case import Case
-from lesionlab.core.errors import StorageError
 from lesionlab.core.split import hash_case, read_split, refuse_sealed
 from lesionlab.core.storage import write_text_atomically
-from lesionlab.engine.checkpoint import Checkpoint, holds_pretraining, open_checkpoint
+from lesionlab.engine.checkpoint import holds_pretraining, open_checkpoint
+from lesionlab.workflows.made_by import read_maker
 
-NOTE_FILE = "sealed.json"
-"""Lies beside predictions of a network that was trained with a sealed test set."""
+SEALED = "sealed test set"
+"""Name of the line of a report's provenance that counts."""
 
 COUNT_FILE = "sealed_evaluations.jsonl"
 """One line per evaluation of sealed cases, in the folder of the training."""
@@ -48,17 +48,6 @@ def keep_sealed(
     return tuple(sorted({digest for sealed in earlier.values() for digest in sealed}))
 
 
-def note_sealed(checkpoint: Checkpoint, out: Path) -> None:
-    """Leave word beside predictions of what is sealed for the network that made them; nothing where nothing is.
-
-    Raises:
-        StorageError: The note could not be written.
-    """
-    if checkpoint.plan.sealed:
-        note = {"checkpoint": str(checkpoint.folder.resolve()), "sealed": checkpoint.plan.sealed}
-        write_text_atomically(out / NOTE_FILE, json.dumps(note, indent=1) + "\n")
-
-
 def count_evaluation(predictions: Path, cases: Sequence[Case], *, out: Path) -> dict[str, str]:
     """Count an evaluation of sealed cases, and say how many there were so far.
 
@@ -75,28 +64,14 @@ def count_evaluation(predictions: Path, cases: Sequence[Case], *, out: Path) -> 
     Raises:
         StorageError: The note beside the predictions or the count is damaged or cannot be written.
     """
-    folder, sealed = _read_note(predictions, otherwise=out)
-    opened = sum(hash_case(case.id) in sealed for case in cases)
+    maker = read_maker(predictions)
+    if maker is None:
+        return {}
+    opened = sum(hash_case(case.id) in maker.sealed for case in cases)
     if not opened:
         return {}
-    path = folder / COUNT_FILE
+    path = (maker.training if maker.training.is_dir() else out) / COUNT_FILE
     earlier = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     line = {"number": len(earlier) + 1, "cases": opened, "when": datetime.now(UTC).isoformat(timespec="seconds")}
     write_text_atomically(path, "\n".join([*earlier, json.dumps(line)]) + "\n")
-    return {"sealed test set": f"{opened} cases, evaluation number {len(earlier) + 1}"}
-
-
-def _read_note(predictions: Path, *, otherwise: Path) -> tuple[Path, set[str]]:
-    """Return the folder of the count and the hashes of the sealed cases."""
-    path = predictions / NOTE_FILE
-    if not path.exists():
-        return otherwise, set()
-    try:
-        note = json.loads(path.read_text(encoding="utf-8"))
-        checkpoint, sealed = Path(note["checkpoint"]), set(map(str, note["sealed"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StorageError(
-            "a note of what is sealed", found=f"{type(error).__name__}", where=path, next_step="predict again"
-        ) from error
-    training = checkpoint.parent if checkpoint.name in ("best", "last") else checkpoint
-    return (training if training.is_dir() else otherwise), sealed
+    return {SEALED: f"{opened} cases, evaluation number {len(earlier) + 1}"}

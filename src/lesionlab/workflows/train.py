@@ -26,6 +26,7 @@ from lesionlab.engine.store import StoredCase
 from lesionlab.engine.tracking import check_tracking
 from lesionlab.engine.training_state import Progress
 from lesionlab.workflows.division import open_divided
+from lesionlab.workflows.model_card import card_training
 from lesionlab.workflows.sealed import keep_sealed
 from lesionlab.workflows.training_data import TrainingData, choose_cases
 from lesionlab.workflows.training_report import write_training_page
@@ -118,6 +119,7 @@ def train(
     progress = _run(loop, start_from, workers=workers, stop_after=stop_after, stop=stop)
     if progress.is_finished and fabric.is_global_zero:
         write_training_page(out, parts["validation"])
+        card_training(out, citation=layout.citation, data=layout.folder, cases=chosen.training)
     return Trained(
         folder=out,
         steps=progress.step,

@@ -27,6 +27,7 @@ from lesionlab.engine.preprocess import read_reference
 from lesionlab.layouts.opening import open_layout
 from lesionlab.pages.tuning_plot import draw_surface
 from lesionlab.transforms.geometry import reorient
+from lesionlab.workflows.model_card import card_postprocessing
 from lesionlab.workflows.tune_categories import tune_categories
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 20))
@@ -83,7 +84,7 @@ def tune(
     if opened.plan.categories:
         named = "balanced_accuracy" if score == "dice" else score
         choice, value, written = tune_categories(opened, cases, score=named, thresholds=thresholds)
-        return Tuned(postprocessing=choice, score=value, files=written)
+        return Tuned(postprocessing=choice, score=value, files=(*written, card_postprocessing(opened, choice)))
     measured = _fraction(score)
     predictor = Predictor(opened, opened.plan.recipe.inference)
     candidates = [
@@ -97,10 +98,10 @@ def tune(
     how = f"highest mean {score} of {len(cases)} validation cases"
     chosen = candidates[best].model_copy(update={"chosen_by": how})
     save_postprocessing(opened, chosen)
+    card = card_postprocessing(opened, chosen)
     files = _write_surface(opened.folder, surface, score=score, thresholds=thresholds, sizes=smallest_lesions_mm3)
-    return Tuned(
-        postprocessing=chosen, score=float(surface.flat[best]), files=(*files, opened.folder / "postprocessing.json")
-    )
+    made = (*files, opened.folder / "postprocessing.json", card)
+    return Tuned(postprocessing=chosen, score=float(surface.flat[best]), files=made)
 
 
 def _fraction(score: str) -> Metric:
