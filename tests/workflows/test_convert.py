@@ -14,8 +14,9 @@ from lesionlab.core.case import Case
 from lesionlab.core.errors import LayoutError
 from lesionlab.core.grid import Grid
 from lesionlab.core.layout import Layout
-from lesionlab.engine.case_files import read_mask, read_scan
+from lesionlab.engine.case_files import read_brain_mask, read_mask, read_scan
 from lesionlab.engine.images import write_image
+from lesionlab.layouts.licence import find_licence
 from lesionlab.layouts.opening import open_layout
 from lesionlab.workflows.convert import convert
 
@@ -122,6 +123,32 @@ def test_bids_has_its_names(tmp_path: Path):
         json.loads((tmp_path / "out" / masks / "dataset_description.json").read_text())["DatasetType"] == "derivative"
     )
     assert "3\tWT+TC+ET\n4\tignored\n" in (tmp_path / "out" / masks / "desc-lesion_dseg.tsv").read_text()
+
+
+def test_the_mask_of_the_brain_goes_where_the_form_has_a_place(tmp_path: Path):
+    scan, brain = np.random.default_rng(0).normal(size=GRID.shape), np.zeros(GRID.shape, dtype=np.uint8)
+    brain[1:3, 1:4, 2:5] = 255
+    for name, array in (("flair", scan), ("lesion", (scan > 2).astype(np.uint8)), ("brain", brain)):
+        write_image(tmp_path / "data" / f"{name}.nii.gz", array, grid=GRID)
+    write_table(tmp_path / "data", ["id,label,brain_mask,flair", "eva,lesion.nii.gz,brain.nii.gz,flair.nii.gz"])
+    data = f"table:{tmp_path / 'data'}"
+    assert len(convert(data, "nnunet_raw", tmp_path / "nnunet").files) == len(("scan", "lesion", "json", "csv"))
+    assert convert(data, "bids", tmp_path / "bids").failures == {}
+    (before,), (after,) = (list(open_layout(one)[1].cases()) for one in (data, f"bids:{tmp_path / 'bids'}"))
+    assert after.label is not None
+    assert_same_voxels(read_brain_mask(before), read_brain_mask(after))
+
+
+@pytest.mark.parametrize(("form", "file", "key"), [("bids", "dataset_description.json", "License"),
+                                                   ("nnunet_raw", "dataset.json", "licence")])  # fmt: skip
+def test_the_licence_goes_along(tmp_path: Path, form: str, file: str, key: str):
+    data = small_cohort(tmp_path / "data")
+    options = tmp_path / "data" / "lesionlab.toml"
+    options.write_text(f'licence = "CC0"\n{options.read_text()}')
+    convert(data, form, tmp_path / "out")
+    assert json.loads((tmp_path / "out" / file).read_text())[key] == "CC0"
+    assert find_licence(tmp_path / "out") == find_licence(tmp_path / "data") == "CC0"
+    assert find_licence(tmp_path) == ""
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -83,13 +83,18 @@ class BidsForm:
         """Return where the mask goes."""
         return MASKS / self._folder(case) / "anat" / f"{self._stem(case)}_space-orig_{self._mask}.nii.gz"
 
+    def brain_file(self, case: Case) -> Path:
+        """Return where the mask of the brain goes."""
+        return MASKS / self._folder(case) / "anat" / f"{self._stem(case)}_desc-brain_mask.nii.gz"
+
     def descriptions(self, cases: Sequence[Case], origin: Origin) -> dict[Path, str]:
         """Return ``dataset_description.json`` of images and masks, ``participants.tsv`` and what masks mean."""
         made_by = {"Name": "lesionlab", "Version": version("lesionlab")}
         raw = {"Name": "Converted by lesionlab", "BIDSVersion": VERSION, "DatasetType": "raw"}
         masks = {"Name": "Masks", "BIDSVersion": VERSION, "DatasetType": "derivative", "GeneratedBy": [made_by]}
+        licence = {"License": origin.licence} if origin.licence else {}
         files = {
-            Path("dataset_description.json"): _json({**raw, "ReferencesAndLinks": [origin.citation]}),
+            Path("dataset_description.json"): _json({**raw, **licence, "ReferencesAndLinks": [origin.citation]}),
             MASKS / "dataset_description.json": _json(masks),
             Path(PARTICIPANTS): self._participants(cases),
             Path(".bidsignore"): f"{RECORD}\n{FILE}\n",

@@ -80,11 +80,13 @@ class Origin:
         modalities: In its own order.
         numbering: Of its masks.
         citation: Its paper or address.
+        licence: As it states it, or empty.
     """
 
     modalities: tuple[Modality, ...]
     numbering: Numbering
     citation: str
+    licence: str
 
 
 @runtime_checkable
@@ -109,6 +111,10 @@ class Form(Protocol):
 
     def label_file(self, case: Case) -> Path:
         """Return where the mask goes."""
+        ...
+
+    def brain_file(self, case: Case) -> Path | None:
+        """Return where the mask of the brain goes; None where the form has no place for it."""
         ...
 
     def descriptions(self, cases: Sequence[Case], origin: Origin) -> dict[Path, str]:

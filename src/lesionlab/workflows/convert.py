@@ -16,10 +16,11 @@ from lesionlab.core.labels import Labels
 from lesionlab.core.layout import Layout
 from lesionlab.core.progress import track
 from lesionlab.core.storage import write_text_atomically
-from lesionlab.engine.case_files import read_mask, read_scan
+from lesionlab.engine.case_files import read_brain_mask, read_mask, read_scan
 from lesionlab.engine.content_key import content_key
 from lesionlab.engine.finished_work import FinishedWork
 from lesionlab.engine.images import Image, write_image
+from lesionlab.layouts.licence import find_licence
 from lesionlab.layouts.opening import open_layout
 from lesionlab.transforms.geometry import to_working
 from lesionlab.workflows.bids_form import RECORD, BidsForm
@@ -44,6 +45,16 @@ class Converted:
     failures: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Piece:
+    """One image or mask of a case: where it goes in the new folder, where it is from, and what is in it."""
+
+    place: Path
+    source: Path
+    image: Image
+    is_mask: bool
+
+
 def convert(data: str, form: FormName, out: Path, *, resample: bool = False) -> Converted:
     """Write every case of a dataset as NIfTI in the folders of nnU-Net or of BIDS; the dataset stays as it is.
 
@@ -64,7 +75,12 @@ def convert(data: str, form: FormName, out: Path, *, resample: bool = False) -> 
     """
     _, layout = open_layout(data)
     cases = tuple(layout.cases())
-    origin = Origin(modalities=layout.modalities, numbering=Numbering.of(layout.labels), citation=layout.citation)
+    origin = Origin(
+        modalities=layout.modalities,
+        numbering=Numbering.of(layout.labels),
+        citation=layout.citation,
+        licence=find_licence(layout.folder),
+    )
     built: Form = NnunetForm(layout.modalities) if form == "nnunet_raw" else BidsForm(cases, origin.numbering)
     built.check(cases)
     work = _open_work(out, cases, source=layout.folder)
@@ -123,21 +139,29 @@ def _convert_case(case: Case, layout: Layout, *, built: Form, origin: Origin, ou
             where=f"case {case.id}",
             next_step="take the case out, or leave the modality out of the dataset",
         )
-    places = {built.image_file(case, name): case.images[name] for name in layout.modalities if name in case.images}
-    names = [name for name in layout.modalities if name in case.images]
-    images = {place: read_scan(case, name) for place, name in zip(places, names, strict=True)}
+    pieces = _read_pieces(case, layout, built=built, origin=origin)
+    working = pieces[0].image.grid.canonical()
+    targets = [_target(piece, working, built=built, resample=resample) for piece in pieces]
+    for piece, target in zip(pieces, targets, strict=True):
+        array = to_working(piece.image.array, piece.image.grid, working=target, order=0 if piece.is_mask else 1)
+        write_image(out / piece.place, _compact(array), grid=target, space_code=piece.image.space_code)
+    return [out / piece.place for piece in pieces]
+
+
+def _read_pieces(case: Case, layout: Layout, *, built: Form, origin: Origin) -> list[_Piece]:
+    """Return the images of a case, its mask, and that of its brain where there is one and the form has a place."""
+    pieces = [
+        _Piece(place=built.image_file(case, name), source=case.images[name], image=read_scan(case, name), is_mask=False)
+        for name in layout.modalities
+        if name in case.images
+    ]
     if case.label is not None:
-        places[built.label_file(case)] = case.label
-        images[built.label_file(case)] = _read_label(case, layout.labels, origin.numbering)
-    working = next(iter(images.values())).grid.canonical()
-    targets = {
-        place: _target(image, working, path=places[place], built=built, resample=resample)
-        for place, image in images.items()
-    }
-    for place, image in images.items():
-        is_mask = case.label is not None and place == built.label_file(case)
-        _write(out / place, image, target=targets[place], order=0 if is_mask else 1)
-    return [out / place for place in images]
+        label = _read_label(case, layout.labels, origin.numbering)
+        pieces.append(_Piece(place=built.label_file(case), source=case.label, image=label, is_mask=True))
+    place = built.brain_file(case)
+    if case.brain_mask is not None and place is not None:
+        pieces.append(_Piece(place=place, source=case.brain_mask, image=read_brain_mask(case), is_mask=True))
+    return pieces
 
 
 def _read_label(case: Case, labels: Labels, numbering: Numbering) -> Image:
@@ -147,19 +171,14 @@ def _read_label(case: Case, labels: Labels, numbering: Numbering) -> Image:
     return replace(label, array=numbering.renumber(label.array).astype(np.int16))
 
 
-def _target(image: Image, working: Grid, *, path: Path, built: Form, resample: bool) -> Grid:
+def _target(piece: _Piece, working: Grid, *, built: Form, resample: bool) -> Grid:
     """Return the grid to write on: the image's own, or that of the case's first where all must share it."""
-    own = image.grid.canonical()
+    own = piece.image.grid.canonical()
     if resample or not built.shares_grid:
         return working if resample else own
     advice = "register it, or let it be resampled: --resample"
-    working.check_same(own, mine=Path("the first modality"), others=path, next_step=advice)
+    working.check_same(own, mine=Path("the first modality"), others=piece.source, next_step=advice)
     return working
-
-
-def _write(path: Path, image: Image, *, target: Grid, order: int) -> None:
-    array = to_working(image.array, image.grid, working=target, order=order)
-    write_image(path, _compact(array), grid=target, space_code=image.space_code)
 
 
 def _compact(array: Num[np.ndarray, "x y z"]) -> Num[np.ndarray, "x y z"]:

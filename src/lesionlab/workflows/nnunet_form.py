@@ -41,6 +41,9 @@ class NnunetForm:
         """Return where the mask goes."""
         return Path(f"labels{_part(case)}") / f"{case.id}{ENDING}"
 
+    def brain_file(self, case: Case) -> None:
+        """Return None: nnU-Net knows no masks of the brain."""
+
     def descriptions(self, cases: Sequence[Case], origin: Origin) -> dict[Path, str]:
         """Return ``dataset.json``, ``cases.csv`` and, where cases validate, ``splits_final.json``."""
         training = [case for case in cases if _part(case) == "Tr"]
@@ -50,6 +53,7 @@ class NnunetForm:
             "numTraining": len(training),
             "file_ending": ENDING,
             "reference": origin.citation,
+            **({"licence": origin.licence} if origin.licence else {}),
         }
         files = {Path(FILE): _json(described), Path(FACTS_FILE): _facts(cases)}
         validation = [case.id for case in training if case.split == "validation"]
