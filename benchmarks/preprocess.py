@@ -66,7 +66,7 @@ def ours(folders: list[Path], out: Path) -> None:
         for folder in folders
     ]
     settings = Preprocessing(spacing_mm=WANTED_MM, percentiles=PERCENTILES)
-    store_cases(cases, out, modalities=IMAGES, settings=settings, labels=LESION)
+    store_cases(cases, out, modalities=IMAGES, settings=settings, labels=LESION, at_once=1)
 
 
 def with_monai(folders: list[Path], out: Path, *, crops_first: bool = False) -> None:

@@ -120,7 +120,7 @@ def test_a_bad_scan(
     assert found in line
     assert str(t1) in line
     masks = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert masks == ["Site_1_mask.nii.gz", "Site_2_mask.nii.gz", "predictions.json"]
+    assert masks == ["Site_1_mask.nii.gz", "Site_2_mask.nii.gz", "made_by.json", "predictions.json"]
 
 
 def test_a_missing_modality(refuse: Callable[..., str], trained: Trained, data: Path, t1: Path, tmp_path: Path):

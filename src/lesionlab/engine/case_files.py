@@ -11,7 +11,7 @@ from lesionlab.core.errors import ImageError, LayoutError
 from lesionlab.core.grid import Grid
 from lesionlab.core.labels import Labels
 from lesionlab.engine.dicom_series import read_series
-from lesionlab.engine.images import Image, as_label, read_image
+from lesionlab.engine.images import Image, as_label, read_image, read_label
 from lesionlab.engine.pictures import ARRAY_ENDINGS, PICTURE_ENDINGS, read_array, read_picture
 
 SECOND_LESION = 2
@@ -75,21 +75,26 @@ def read_file(path: Path, part: str = "") -> Image:
     Raises:
         ImageError: As `read_scan`.
     """
-    ending = path.suffix.lower()
-    if ending in PICTURE_ENDINGS:
-        return _without_place(read_picture(path, part), path)
-    if ending in ARRAY_ENDINGS:
-        return _without_place(read_array(path, part), path)
+    if _is_nifti(path):
+        return read_image(path, volume=int(part) if part else None)
     if path.is_dir():
         return read_series(path)
-    return read_image(path, volume=int(part) if part else None)
+    is_picture = path.suffix.lower() in PICTURE_ENDINGS
+    return _without_place(read_picture(path, part) if is_picture else read_array(path, part), path)
+
+
+def _is_nifti(path: Path) -> bool:
+    """Return whether a file is read as NIfTI: all are that nothing else is known of."""
+    return path.suffix.lower() not in (*PICTURE_ENDINGS, *ARRAY_ENDINGS) and not path.is_dir()
 
 
 def _read_mask_file(path: Path, part: str, labels: Labels) -> Image:
-    image = read_file(path, part)
     if labels.lesion_above is not None:
+        image = read_file(path, part)
         return replace(image, array=(image.array > labels.lesion_above).astype(np.int16))
-    return as_label(image, where=path)
+    if _is_nifti(path):
+        return read_label(path, volume=int(part) if part else None)
+    return as_label(read_file(path, part), where=path)
 
 
 def _without_place(array: Num[np.ndarray, "x y z"], path: Path) -> Image:

@@ -42,7 +42,7 @@ def cut_head(
     """Cut the box of all heads, without stray planes, and of every labelled voxel; all voxels where there are none.
 
     Args:
-        scans: The image of each modality.
+        scans: The image of each modality; emptied, so that none is kept longer than it is needed.
         levels: The value above which it shows foreground.
         brain: If given, only where it is above 0 there is foreground.
         label: Values that fit 8 bits.
@@ -52,7 +52,7 @@ def cut_head(
     is_moved = any(scan.grid.canonical().distance_mm(working) > TOLERANCE_MM for scan in scans.values())
     box = _rough_box(scans, levels, brain=brain, label=label, working=working, is_coarse=is_moved)
     box = _evened(box, size=working.shape[0]) if is_even else box
-    images = {name: _moved(scan, working, box=box, order=1) for name, scan in scans.items()}
+    images = {name: _moved(scans.pop(name), working, box=box, order=1) for name in tuple(scans)}
     heads = {name: image > levels[name] for name, image in images.items()}
     if brain is not None:
         inside = _moved(brain, working, box=box, order=0) > 0

@@ -22,6 +22,7 @@ MAXIMUM_VOXELS = 2**31
 _HEADER_BYTES = 540  # NIfTI-2; NIfTI-1 needs 348 of them
 _TRAILER_BYTES = 2**20  # what may follow the voxels: some writers pad the file
 _CHUNK_BYTES = 2**22
+_LARGEST = 32767  # stored value of a mask
 _COMPRESSION = 4  # float maps compress little beyond this, masks are tiny at any level
 
 
@@ -54,24 +55,25 @@ def read_image(path: Path, *, volume: int | None = None) -> Image:
         ImageError: The file is missing, damaged, not 3-D, not real-valued, too large, or holds NaN or infinite voxels,
             or it has no such volume.
     """
-    image = _open_verified(path, volumes=0 if volume is None else volume + 1)
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is reported below
-        voxels = image.dataobj if volume is None or image.ndim < 4 else image.dataobj[..., volume]
-        array = np.asarray(voxels, dtype=np.float32).reshape(image.shape[:3])
-    bad = array.size - int(np.count_nonzero(np.isfinite(array)))
-    if bad:
-        raise _error(path, "finite voxel values", f"{bad} NaN or infinite voxels", "repair or exclude this image")
-    return Image(array=array, grid=_grid_of(image, path), space_code=_space_code(image))
+    return _as_numbers(_open(path, volume), path, volume=volume)
 
 
-def read_label(path: Path) -> Image:
-    """Read one 3-D NIfTI mask as int16.
+def read_label(path: Path, *, volume: int | None = None) -> Image:
+    """Read one 3-D NIfTI mask, or one volume of a 4-D one, as int16; whole numbers on disk are never made floats.
 
     Raises:
         ImageError: As `read_image`.
         LabelError: As `as_label`.
     """
-    return as_label(read_image(path), where=path)
+    image = _open(path, volume)
+    is_whole = image.get_data_dtype().kind in "iu" and (image.dataobj.slope, image.dataobj.inter) == (1, 0)
+    if not is_whole:
+        return as_label(_as_numbers(image, path, volume=volume), where=path)
+    values = _voxels(image, volume)
+    lowest, highest = int(values.min(initial=0)), int(values.max(initial=0))
+    if lowest < 0 or highest > _LARGEST:
+        raise _no_label(lowest, highest, where=path)
+    return Image(array=values.astype(np.int16, copy=False), grid=_grid_of(image, path), space_code=_space_code(image))
 
 
 def as_label(image: Image, *, where: Path) -> Image:
@@ -81,18 +83,22 @@ def as_label(image: Image, *, where: Path) -> Image:
         LabelError: A value is no whole number (beyond 1e-3), negative, or above 32,767.
     """
     lowest, highest = float(image.array.min(initial=0)), float(image.array.max(initial=0))
-    is_in_range = round(lowest) >= 0 and round(highest) <= 32767
+    is_in_range = round(lowest) >= 0 and round(highest) <= _LARGEST
     values = image.array
     if is_in_range:
         values = np.rint(image.array, out=np.empty_like(image.array, dtype=np.int16), casting="unsafe")
     if not is_in_range or not (np.array_equal(image.array, values) or np.abs(image.array - values).max() <= 1e-3):
-        raise LabelError(
-            "a mask of whole numbers from 0 to 32767",
-            found=f"values from {lowest:g} to {highest:g}, some not whole or out of range",
-            where=where,
-            next_step="binarise or renumber the mask",
-        )
+        raise _no_label(lowest, highest, where=where)
     return Image(array=values, grid=image.grid, space_code=image.space_code)
+
+
+def _no_label(lowest: float, highest: float, *, where: Path) -> LabelError:
+    return LabelError(
+        f"a mask of whole numbers from 0 to {_LARGEST}",
+        found=f"values from {lowest:g} to {highest:g}, some not whole or out of range",
+        where=where,
+        next_step="binarise or renumber the mask",
+    )
 
 
 def write_image(path: Path, array: Shaped[np.ndarray, "x y z"], *, grid: Grid, space_code: int = 1) -> None:
@@ -128,6 +134,27 @@ def _stored_type(array: Shaped[np.ndarray, "x y z"]) -> type[np.generic]:
     low, high = int(array.min(initial=0)), int(array.max(initial=0))
     assert -(2**15) <= low <= high < 2**15, f"values from {low} to {high} do not fit int16"
     return np.uint8 if low >= 0 and high <= 255 else np.int16
+
+
+def _open(path: Path, volume: int | None) -> nibabel.Nifti1Image | nibabel.Nifti2Image:
+    return _open_verified(path, volumes=0 if volume is None else volume + 1)
+
+
+def _voxels(
+    image: nibabel.Nifti1Image, volume: int | None, *, dtype: type[np.generic] | None = None
+) -> Shaped[np.ndarray, "x y z"]:
+    """Return the voxels of one volume; without `dtype` as stored, where they need no scaling."""
+    voxels = image.dataobj if volume is None or image.ndim < 4 else image.dataobj[..., volume]
+    return np.asarray(voxels, dtype=dtype).reshape(image.shape[:3])
+
+
+def _as_numbers(image: nibabel.Nifti1Image, path: Path, *, volume: int | None) -> Image:
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is reported below
+        array = _voxels(image, volume, dtype=np.float32)
+    bad = array.size - int(np.count_nonzero(np.isfinite(array)))
+    if bad:
+        raise _error(path, "finite voxel values", f"{bad} NaN or infinite voxels", "repair or exclude this image")
+    return Image(array=array, grid=_grid_of(image, path), space_code=_space_code(image))
 
 
 def _open_verified(path: Path, *, volumes: int) -> nibabel.Nifti1Image | nibabel.Nifti2Image:

@@ -67,16 +67,12 @@ def prepare(case: Case, modalities: Sequence[str], *, settings: Preprocessing, l
         LabelError: The mask holds undeclared values.
     """
     _check_modalities(case, modalities)
-    scan, cut, working = _read_and_cut(case, modalities, settings=settings, labels=labels)
+    cut, geometry, space_code = _read_and_cut(case, modalities, settings=settings, labels=labels)
     image = np.empty((len(modalities), *cut.box.shape), dtype=np.float32, order="F")
     for number, name in enumerate(modalities):
-        image[number] = _scaled(name, cut, settings=settings, spacing_mm=working.spacing_mm)
-    return Prepared(
-        image=image,
-        label=cut.label,
-        geometry=Geometry(scan=scan.grid, working=working, box=cut.box),
-        space_code=scan.space_code,
-    )
+        part, head = cut.images.pop(name), cut.heads.pop(name)  # so that each is gone once it is scaled
+        image[number] = _scaled(name, part, head, settings=settings, spacing_mm=geometry.working.spacing_mm)
+    return Prepared(image=image, label=cut.label, geometry=geometry, space_code=space_code)
 
 
 def read_reference(case: Case, *, scan: Grid, modality: str, labels: Labels) -> Image:
@@ -121,8 +117,8 @@ def read_brain(case: Case, *, scan: Grid, modality: str) -> Image:
 
 def _read_and_cut(
     case: Case, modalities: Sequence[str], *, settings: Preprocessing, labels: Labels
-) -> tuple[Image, Cut, Grid]:
-    """Return the first modality's scan, what is kept of all of them, and the grid that it lies on."""
+) -> tuple[Cut, Geometry, int]:
+    """Return what is kept of all modalities, where that lies, and the code of the first one's space."""
     scans = {name: read_scan(case, name) for name in modalities}
     first, scan = modalities[0], scans[modalities[0]]
     if not settings.resample_modalities:
@@ -133,8 +129,10 @@ def _read_and_cut(
     label = None if case.label is None else read_reference(case, scan=scan.grid, modality=first, labels=labels)
     brain = read_brain(case, scan=scan.grid, modality=first) if settings.foreground == "brain_mask" else None
     levels = {name: _level(name, one, settings) for name, one in scans.items()}
+    place, space_code = scan.grid, scan.space_code
+    del scan  # cutting lets go of every scan that has been cut
     cut = cut_head(scans, levels, brain=brain, label=label, working=working, is_even=settings.straighten)
-    return scan, cut, working
+    return cut, Geometry(scan=place, working=working, box=cut.box), space_code
 
 
 def _level(modality: str, scan: Image, settings: Preprocessing) -> float:
@@ -149,9 +147,13 @@ def _scheme(modality: str, settings: Preprocessing) -> Normalisation:
 
 
 def _scaled(
-    modality: str, cut: Cut, *, settings: Preprocessing, spacing_mm: tuple[float, float, float]
+    modality: str,
+    image: Float32[np.ndarray, "x y z"],
+    head: Bool[np.ndarray, "x y z"],
+    *,
+    settings: Preprocessing,
+    spacing_mm: tuple[float, float, float],
 ) -> Float32[np.ndarray, "x y z"]:
-    image, head = cut.images[modality], cut.heads[modality]
     if settings.foreground == "brain_mask" and head.any():
         image = np.where(head, image, image[head].min())
     if settings.bias_field == "n4" and _scheme(modality, settings) == "z_score":
