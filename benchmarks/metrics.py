@@ -7,6 +7,7 @@ Real masks are those of LESIONLAB_REAL_DATA (see CONTRIBUTING.md); without that 
 import argparse
 import importlib.util
 import json
+import math
 import os
 import platform
 import subprocess
@@ -24,7 +25,9 @@ from scipy.ndimage import binary_dilation, gaussian_filter
 
 Spacing = tuple[float, float, float]
 SHAPE = (182, 218, 182)
-MADE = ("lesions", "brain", "noise", "checkerboard", "everything")
+PATHOLOGICAL = ("noise", "checkerboard", "everything")
+"""Predictions that take the peers minutes; they are scored once."""
+MADE = ("lesions", "brain", *PATHOLOGICAL)
 REAL_DATA = Path(os.environ.get("LESIONLAB_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 PACKAGES = {"lesionlab": "lesionlab", "monai": "monai", "surface_distance": "surface-distance"}
 PACKAGES |= {"SimpleITK": "SimpleITK", "medpy": "MedPy"}
@@ -160,6 +163,9 @@ RUNS: dict[str, Callable[[np.ndarray, np.ndarray, Spacing], None]] = {
 }
 
 
+MEASURED = ("seconds", "processor_seconds", "peak_mb")
+
+
 def measure_alone(tool: str, stored: str, rounds: int) -> None:
     """Print median seconds (clock and processor) and megabytes above the masks and the loaded library, as JSON."""
     arrays = np.load(stored)
@@ -196,11 +202,17 @@ def run_alone(tool: str, stored: Path, *, rounds: int, does_return_memory: bool)
         rounds: How often they are scored.
         does_return_memory: Whether what is freed goes back to the system at once, so that the peak is that of the
             scoring and not hidden by what the process had freed before; it makes every tool slower.
+
+    Returns:
+        Each of `MEASURED`; NaN where a peer fails on these masks.
     """
     fixed = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
     environment = os.environ | {"OMP_NUM_THREADS": "1"} | (fixed if does_return_memory else {})
     command = [sys.executable, __file__, str(stored), "--alone", tool, "--rounds", str(rounds)]
-    ran = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if ran.returncode and tool != "lesionlab":
+        return dict.fromkeys(MEASURED, math.nan)
+    ran.check_returncode()
     found: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
     return found
 
@@ -233,17 +245,16 @@ def main() -> None:
     tools = [tool for tool in RUNS if importlib.util.find_spec(tool)]
     results = {}
     for kind in arguments.kinds:
-        results[kind] = measure(kind, tools, arguments.rounds)
+        results[kind] = measure(kind, tools, 1 if kind in PATHOLOGICAL else arguments.rounds)
         peers = [result for tool, result in results[kind].items() if tool != "lesionlab"]
         own = results[kind]["lesionlab"]
-        faster, with_less = (min(peer[of] for peer in peers) / own[of] for of in ("seconds", "processor_seconds"))
-        smaller = own["peak_mb"] / min(peer["peak_mb"] for peer in peers)
+        faster, with_less, smaller = (float(np.nanmin([peer[of] for peer in peers])) / own[of] for of in MEASURED)
         print(
             kind,
             results[kind],
             f"{faster:.1f} x",
             f"{with_less:.1f} x by processor,",
-            f"{smaller:.2f} memory",
+            f"{1 / smaller:.2f} memory",
             flush=True,
         )
     machine = {"processor": platform.processor(), "cores": os.cpu_count(), "system": platform.system()}

@@ -243,6 +243,9 @@ def kill_saves(tmp_path: Path, plan: Plan, *, kills: int, within_writing: int) -
     """Kill a loop that only saves until enough kills fell into the writing, look at what is left; return the step."""
     folder, randomness = tmp_path / "last", random.Random(0)
     save(folder, plan, 0)
+    started = time.monotonic()
+    save(folder, plan, 0)
+    one_save_s = time.monotonic() - started
     template = weights_of(plan, 0)
 
     def save_on_and_on() -> None:
@@ -258,7 +261,7 @@ def kill_saves(tmp_path: Path, plan: Plan, *, kills: int, within_writing: int) -
         assert done < 10 * kills, f"only {in_between} of {done} kills fell into the writing"
         step_before = open_checkpoint(folder).provenance["training"]["step"]
         child = forked(save_on_and_on)
-        time.sleep(randomness.uniform(0.01, 0.15))
+        time.sleep(randomness.uniform(0.1, 4) * one_save_s)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         in_between += len(list(tmp_path.iterdir())) > 1

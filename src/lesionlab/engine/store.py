@@ -25,7 +25,7 @@ from lesionlab.engine.content_key import content_key
 from lesionlab.engine.preprocess import Prepared, prepare
 from lesionlab.transforms.geometry import Geometry
 
-_FORMAT = 2
+_FORMAT = 3
 
 _BYTES_PER_SCAN_VOXEL, _BYTES_PER_KEPT_VOXEL = 16, 16
 """What preparing takes at its peak for each voxel, beside the modalities themselves; measured and rounded up."""
