@@ -20,6 +20,7 @@ TINY: dict[str, dict[str, Any]] = {
     "dyn_unet": {"patch": (32, 32, 32), "width": 4, "widest": 8},
     "hetero_med_seg": {"width": 16, "head_channels": 8, "state_size": 8, "skip_heads": (8, 8, 8)},
     "mednext": {"width": 4},
+    "mednext_2d": {"width": 4},
     "res_unet": {"widths": (4, 4, 8, 8, 8)},
     "saca_swin": {"width": 3, "heads": (1, 1, 2, 2), "window": 3},
     "saca_swin_classifier": {"width": 3, "heads": (1, 1, 2, 2), "window": 3},

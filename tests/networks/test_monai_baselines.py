@@ -7,7 +7,7 @@ from torch import nn
 from lesionlab.core.errors import ImageError, OptionError
 from lesionlab.networks.attention_unet import AttentionUNet
 from lesionlab.networks.dyn_unet import DynUNet, topology_for
-from lesionlab.networks.mednext import MedNeXt
+from lesionlab.networks.mednext import MedNeXt, MedNeXt2d
 from lesionlab.networks.res_unet import ResUNet
 from lesionlab.networks.unet import UNet
 
@@ -92,8 +92,9 @@ def test_mednext_is_monais_of_the_same_name(size: str) -> None:
     assert {name: part.shape for name, part in ours.items()} == {name: part.shape for name, part in monai.items()}
 
 
-def test_mednext_says_what_monais_does() -> None:
-    module, image = MedNeXt(modalities=2, regions=3, width=4), torch.randn(1, 2, 32, 16, 16)
+@pytest.mark.parametrize("kind", [MedNeXt, MedNeXt2d])
+def test_mednext_says_what_monais_does(kind: type[MedNeXt]) -> None:
+    module, image = kind(modalities=2, regions=3, width=4), torch.randn(1, 2, *(32, 16, 16)[: kind.spatial_dims])
     with torch.inference_mode():
         output, monai = module(image), module.body.train()(image)
     for ours, theirs in zip((output.logits, *output.auxiliary), monai, strict=True):

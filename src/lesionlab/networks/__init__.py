@@ -6,7 +6,7 @@ from lesionlab.networks.atlas_unet import AtlasUNet
 from lesionlab.networks.attention_unet import AttentionUNet
 from lesionlab.networks.dyn_unet import DynUNet
 from lesionlab.networks.hetero_med_seg import HeteroMedSeg
-from lesionlab.networks.mednext import MedNeXt
+from lesionlab.networks.mednext import MedNeXt, MedNeXt2d
 from lesionlab.networks.res_unet import ResUNet
 from lesionlab.networks.saca_swin import SacaSwin
 from lesionlab.networks.saca_swin_classifier import SacaSwinClassifier
@@ -24,6 +24,7 @@ __all__ = [
     "DynUNet",
     "HeteroMedSeg",
     "MedNeXt",
+    "MedNeXt2d",
     "ResUNet",
     "SGNet",
     "SacaSwin",
