@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-STEPS = int(os.environ.get("LESIONLAB_STEADY_STEPS", "1500"))
+STEPS = int(os.environ.get("LESIONLAB_STEADY_STEPS", "1000"))
 """5,000 are the claim; so many take too long for every run of the slow tests."""
 
 logger = logging.getLogger(__name__)
