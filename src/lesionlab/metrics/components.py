@@ -41,16 +41,6 @@ class Lesions:
     n_predicted: int
     n_reference: int
 
-    def counts(self) -> LesionCounts:
-        """Return how many there are, and how many of them share a voxel with the other mask."""
-        predicted, reference = self.shared()
-        return LesionCounts(
-            predicted=self.n_predicted,
-            predicted_touched=int(np.count_nonzero(np.bincount(predicted))),
-            reference=self.n_reference,
-            reference_touched=int(np.count_nonzero(np.bincount(reference))),
-        )
-
     def shared(self) -> tuple[SharedNumbers, SharedNumbers]:
         """Return the numbers of both lesions, the predicted one's first, in each voxel where there are two."""
         is_shared = np.logical_and(self.predicted, self.reference)
@@ -69,17 +59,20 @@ class Lesions:
 
 def find_lesions(pair: MaskPair) -> Lesions:
     """Number the lesions of 26 neighbours of both masks; call it as ``pair.once(find_lesions)``."""
-    return _found(pair, neighbours=26)
+    (predicted, n_predicted), (reference, n_reference) = (
+        number_components(mask, neighbours=26) for mask in pair.cropped
+    )
+    return Lesions(predicted=predicted, reference=reference, n_predicted=n_predicted, n_reference=n_reference)
 
 
 def count_lesions(pair: MaskPair) -> LesionCounts:
     """Count the lesions of 26 neighbours of both masks; call it as ``pair.once(count_lesions)``."""
-    return pair.once(find_lesions).counts()
+    return _counted(pair, neighbours=26)
 
 
 def count_face_lesions(pair: MaskPair) -> LesionCounts:
     """Count the lesions of 6 neighbours of both masks; call it as ``pair.once(count_face_lesions)``."""
-    return _found(pair, neighbours=6).counts()
+    return _counted(pair, neighbours=6)
 
 
 def number_components(mask: Mask, *, neighbours: Neighbours) -> tuple[Numbers, int]:
@@ -96,8 +89,21 @@ def _voxels(numbers: Numbers, n: int) -> VoxelCounts:
     return np.bincount(numbers[numbers > 0], minlength=n + 1)[1:]
 
 
-def _found(pair: MaskPair, *, neighbours: Neighbours) -> Lesions:
-    (predicted, n_predicted), (reference, n_reference) = (
-        number_components(mask, neighbours=neighbours) for mask in pair.cropped
+def _counted(pair: MaskPair, *, neighbours: Neighbours) -> LesionCounts:
+    """Number one mask after the other and keep neither: the numbers take more memory than all else in a score."""
+    predicted, reference = pair.cropped
+    shared = predicted & reference
+    n_predicted, predicted_touched = _count(predicted, touched_at=shared, neighbours=neighbours)
+    n_reference, reference_touched = _count(reference, touched_at=shared, neighbours=neighbours)
+    return LesionCounts(
+        predicted=n_predicted,
+        predicted_touched=predicted_touched,
+        reference=n_reference,
+        reference_touched=reference_touched,
     )
-    return Lesions(predicted=predicted, reference=reference, n_predicted=n_predicted, n_reference=n_reference)
+
+
+def _count(mask: Mask, *, touched_at: Mask, neighbours: Neighbours) -> tuple[int, int]:
+    """Return how many components there are, and how many of them have one of the voxels `touched_at`."""
+    numbers, n = number_components(mask, neighbours=neighbours)
+    return n, int(np.count_nonzero(np.bincount(numbers[touched_at])))
