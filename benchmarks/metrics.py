@@ -207,7 +207,8 @@ def run_alone(tool: str, stored: Path, *, rounds: int, does_return_memory: bool)
         Each of `MEASURED`; NaN where a peer fails on these masks.
     """
     fixed = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-    environment = os.environ | {"OMP_NUM_THREADS": "1"} | (fixed if does_return_memory else {})
+    one_thread = {"OMP_NUM_THREADS": "1", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1"}
+    environment = os.environ | one_thread | (fixed if does_return_memory else {})
     command = [sys.executable, __file__, str(stored), "--alone", tool, "--rounds", str(rounds)]
     ran = subprocess.run(command, capture_output=True, text=True, env=environment)
     if ran.returncode and tool != "lesionlab":
@@ -231,7 +232,10 @@ def measure(kind: str, tools: list[str], rounds: int) -> dict[str, dict[str, flo
 
 
 def main() -> None:
-    """Measure each tool in a process of its own, in turns, and write results/metrics.json."""
+    """Measure each tool in a process of its own, in turns, and write results/metrics.json.
+
+    What the file has of other kinds of masks stays.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("kinds", nargs="*", default=[*MADE, *real_masks()])
     parser.add_argument("--rounds", type=int, default=3)
@@ -243,7 +247,8 @@ def main() -> None:
     if not real_masks():
         print(f"no real masks: {REAL_DATA} is not there")
     tools = [tool for tool in RUNS if importlib.util.find_spec(tool)]
-    results = {}
+    file = Path(__file__).parent / "results" / "metrics.json"
+    results = json.loads(file.read_text())["results"] if file.exists() else {}
     for kind in arguments.kinds:
         results[kind] = measure(kind, tools, 1 if kind in PATHOLOGICAL else arguments.rounds)
         peers = [result for tool, result in results[kind].items() if tool != "lesionlab"]
@@ -259,7 +264,6 @@ def main() -> None:
         )
     machine = {"processor": platform.processor(), "cores": os.cpu_count(), "system": platform.system()}
     versions = {tool: version(PACKAGES[tool]) for tool in tools}
-    file = Path(__file__).parent / "results" / "metrics.json"
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps({"results": results, "machine": machine, "versions": versions}, indent=1) + "\n")
     print(file)
