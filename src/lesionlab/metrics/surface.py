@@ -93,7 +93,7 @@ def nearest_mm(start: Mask, goal: Mask, *, spacing_mm: Spacing) -> Distances:
     distances = _to_neighbours_mm(places, padded, spacing_mm=spacing_mm)
     is_far = np.isinf(distances)
     if is_far.any():
-        far = np.stack(np.unravel_index(places[is_far], padded.shape))
+        far = _voxels(places[is_far], padded)
         look_up = _by_transform_mm if far.shape[1] * VOXELS_PER_LOOK_UP > goal.size else _by_tree_mm
         distances[is_far] = look_up(far, padded, spacing_mm=spacing_mm)
     return distances
@@ -196,8 +196,8 @@ def _steps(spacing_mm: Spacing) -> list[tuple[float, tuple[int, ...]]]:
 
 def _by_tree_mm(voxels: Voxels, goal: Mask, *, spacing_mm: Spacing) -> Distances:
     spacing = np.array(spacing_mm)
-    points = np.stack(np.nonzero(goal), axis=1)
-    tree = cKDTree(points * spacing, compact_nodes=False, balanced_tree=False)  # quicker to build
+    points = _voxels(np.flatnonzero(goal), goal).T * spacing
+    tree = cKDTree(points, compact_nodes=False, balanced_tree=False)  # quicker to build
     distances, _ = tree.query(voxels.T * spacing)
     return np.asarray(distances)
 
@@ -208,3 +208,8 @@ def _by_transform_mm(voxels: Voxels, goal: Mask, *, spacing_mm: Spacing) -> Dist
     for axis, mm in enumerate(spacing_mm):
         squared += ((nearest[axis][tuple(voxels)] - voxels[axis]) * mm) ** 2
     return np.sqrt(squared)
+
+
+def _voxels(places: Places, mask: Mask) -> Voxels:
+    """Return the three indices of places in C order (np.nonzero of three axes takes several times as long)."""
+    return np.stack(np.unravel_index(places, mask.shape))
