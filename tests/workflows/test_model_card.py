@@ -3,6 +3,8 @@
 import json
 import logging
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,15 @@ def test_evaluation_adds_its_figures(run: Path, cohort: Path):
     assert r"### The \*test\* part" in page
     assert "Not evaluated yet" not in page
     assert "never evaluated on more than 1 new patients" in page
+
+
+def test_a_process_that_only_evaluates_adds_them_too(run: Path, cohort: Path):
+    data, masks = f"wmh2017:{cohort}", run.parent / "masks"
+    predict(run, data, masks, split="test")
+    words = ["evaluate", str(masks), data, str(run.parent / "report"), "--split", "test"]
+    command = [sys.executable, "-c", "from lesionlab.cli.main import main; main()", *words]
+    subprocess.run(command, check=True, capture_output=True)
+    assert len(read_card(run / "best").results) == 1
 
 
 def test_figures_of_training_cases_are_marked(run: Path, cohort: Path):

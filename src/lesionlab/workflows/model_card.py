@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import lesionlab.networks  # noqa: F401  # registers what a plan may name
 from lesionlab.core.case import Case
 from lesionlab.core.errors import LayoutError
 from lesionlab.core.lesion_table import LesionRow
