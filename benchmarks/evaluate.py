@@ -16,7 +16,7 @@ from lesionlab.core.labels import LESION
 from lesionlab.engine.images import write_image
 from lesionlab.workflows.evaluate import evaluate_cases
 
-GRID = Grid.of((128, 128, 128), np.eye(4))
+GRID = Grid.of((182, 218, 182), np.eye(4))
 DIFFERENT = 20
 """So many different patients are drawn; the others are copies of them under other names."""
 

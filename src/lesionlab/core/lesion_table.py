@@ -3,7 +3,8 @@
 import csv
 import io
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -60,12 +61,13 @@ def write_lesions(path: Path, lesions: Iterable[LesionRow]) -> None:
         StorageError: The file could not be written whole.
     """
     stream = io.StringIO(newline="")
-    writer = csv.DictWriter(stream, [*(field.name for field in fields(LesionRow)), "size_class"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(
-        asdict(lesion) | {"is_touched": str(lesion.is_touched).lower(), "size_class": lesion.size_class}
-        for lesion in lesions
-    )
+    names = [*(field.name for field in fields(LesionRow)), "size_class"]
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(names)
+    touched = names.index("is_touched")
+    for cells in map(list, map(attrgetter(*names), lesions)):
+        cells[touched] = str(cells[touched]).lower()
+        writer.writerow(cells)
     write_text_atomically(path, stream.getvalue())
 
 
