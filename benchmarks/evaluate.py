@@ -24,7 +24,7 @@ DIFFERENT = 20
 def write_cases(folder: Path, count: int) -> list[Case]:
     """Write masks with about a hundred lesions, and predictions that lie one voxel beside them."""
     for number in range(min(count, DIFFERENT)):
-        smooth = gaussian_filter(np.random.default_rng(number).standard_normal(GRID.shape), 2)
+        smooth = gaussian_filter(np.random.default_rng(number).standard_normal(GRID.shape), 4)
         reference = (smooth > np.quantile(smooth, 0.997)).astype(np.uint8)
         write_image(folder / f"reference_{number}.nii.gz", reference, grid=GRID)
         write_image(folder / f"predicted_{number}.nii.gz", np.roll(reference, 1, axis=0), grid=GRID)
