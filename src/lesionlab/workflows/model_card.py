@@ -158,10 +158,11 @@ def _write(checkpoint: Checkpoint, card: ModelCard) -> Path:
 
 
 def _hours(metrics: Path) -> float:
-    """Return the time of all steps by the clock, validations left out."""
+    """Return the time of all steps by the clock, validations left out; a line of no steps has no speed."""
     lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
     steps = np.diff([0, *(line["step"] for line in lines)])
-    return float(np.sum(steps / [line["steps_per_second"] for line in lines]) / 3600)
+    speeds = np.array([line["steps_per_second"] for line in lines])
+    return float(np.sum(steps[speeds > 0] / speeds[speeds > 0]) / 3600)
 
 
 def _of_measures(measures: Sequence[Measure]) -> tuple[Figure, ...]:
