@@ -21,6 +21,7 @@ from pathlib import Path
 import cc3d
 import nibabel
 import numpy as np
+from peers import memory_mb
 from scipy.ndimage import binary_dilation, gaussian_filter
 
 Spacing = tuple[float, float, float]
@@ -185,12 +186,6 @@ def measure_alone(tool: str, stored: str, rounds: int) -> None:
     peak_mb = memory_mb("VmHWM") - before_mb
     medians = {"seconds": float(np.median(seconds)), "processor_seconds": float(np.median(processor_seconds))}
     print(json.dumps(medians | {"peak_mb": round(peak_mb, 1)}))
-
-
-def memory_mb(name: str) -> float:
-    """Return what Linux says of this process: VmRSS for what it holds now, VmHWM for the most it held."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024
 
 
 def run_alone(tool: str, stored: Path, *, rounds: int, does_return_memory: bool) -> dict[str, float]:

@@ -46,6 +46,12 @@ def machine() -> dict[str, dict[str, object]]:
     }
 
 
+def memory_mb(name: str) -> float:
+    """Return what Linux says of this process: VmRSS for what it holds now, VmHWM for the most it held."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024
+
+
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
     names = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
-from peers import RESULTS, machine
+from peers import RESULTS, machine, memory_mb
 from scipy.ndimage import zoom
 
 SHAPE, SPACING_MM, WANTED_MM = (182, 218, 182), (0.9, 0.9, 1.3), (1.0, 1.0, 1.0)
@@ -160,12 +160,6 @@ def measure_alone(tool: str, data: Path) -> None:
         peak_mb = memory_mb("VmHWM") - before_mb
         shape = np.load(next((Path(name) / "out").glob("case0*/image.npy")), mmap_mode="r").shape
     print(json.dumps({"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mb": round(peak_mb, 1), "shape": shape}))
-
-
-def memory_mb(name: str) -> float:
-    """Return what Linux says of this process: VmRSS for what it holds now, VmHWM for the most it held."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from jaxtyping import Shaped
 
 import lesionlab.protocols  # noqa: F401 (registers them)
 from lesionlab.core.case import Case, Split
-from lesionlab.core.errors import GridError, OptionError, StorageError
+from lesionlab.core.errors import GridError, LesionlabError, OptionError
 from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.lesion_table import LESIONS_FILE, LesionRow, write_lesions
 from lesionlab.core.metric import Spacing
@@ -227,11 +227,11 @@ def _note_on_card(
     notice: str,
 ) -> tuple[Path, ...]:
     """Add the evaluation to the model card of the checkpoint that made the predictions, where there is one."""
-    maker = read_maker(predictions)
-    checkpoint = maker.find() if maker else None
-    if checkpoint is None:
-        return ()
     try:
+        maker = read_maker(predictions)
+        checkpoint = maker.find() if maker else None
+        if checkpoint is None:
+            return ()
         page = card_evaluation(
             checkpoint,
             found.report,
@@ -243,7 +243,9 @@ def _note_on_card(
             title=title,
             notice=notice,
         )
-    except StorageError as error:  # somebody else's checkpoint, say; the report is written all the same
+    except (
+        LesionlabError
+    ) as error:  # a checkpoint that is damaged or somebody else's; the report is written all the same
         logger.warning("the model card was not written: %s", error)
         return ()
     return (page,)
