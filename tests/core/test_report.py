@@ -33,7 +33,7 @@ def report_of(*rows: Row) -> Report:
 
 def test_summary_counts_what_is_undefined_and_leaves_it_out_of_the_mean() -> None:
     values = [0.5, 0.25, math.nan, 1.0]
-    (summary,) = report_of(*(row(f"a{index}", value) for index, value in enumerate(values))).summary()
+    (summary,) = report_of(*(row(f"a{index}", value) for index, value in enumerate(values))).summary
     assert (summary.n, summary.n_defined) == (4, 3)
     assert summary.mean == pytest.approx(1.75 / 3)
     assert summary.sd == pytest.approx(statistics.stdev([0.5, 0.25, 1.0]))
@@ -42,7 +42,7 @@ def test_summary_counts_what_is_undefined_and_leaves_it_out_of_the_mean() -> Non
 
 
 def test_summary_of_one_and_of_no_number() -> None:
-    one, none = report_of(row("a", 0.5), row("a", math.nan, metric="hd95_mm")).summary()
+    one, none = report_of(row("a", 0.5), row("a", math.nan, metric="hd95_mm")).summary
     assert (one.mean, one.median) == (0.5, 0.5)
     assert math.isnan(one.sd)
     assert math.isnan(one.low)

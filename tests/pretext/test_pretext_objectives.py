@@ -28,8 +28,8 @@ CHANNELS = 32
 
 def view(seed: int, *, batch: int = 3) -> View:
     torch.manual_seed(seed)
-    own, mirrored, seen = torch.randn(3, batch, CHANNELS, 2, 1, 1).unbind()
-    return View(torch.randn(batch, 1, 64, 32, 32), torch.arange(batch) % 4, own, mirrored, seen)
+    own, mirrored, seen, uncut = torch.randn(4, batch, CHANNELS, 2, 1, 1).unbind()
+    return View(torch.randn(batch, 1, 64, 32, 32), torch.arange(batch) % 4, own, mirrored, seen, uncut)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_symmetry_draws_healthy_sides_together_and_those_of_patients_apart(mode:
     own = (own / own.norm(dim=1, keepdim=True)).requires_grad_()
     mirrored = torch.nn.functional.normalize(own.detach() + 0.1 * torch.randn_like(own), dim=1)
     empty = torch.zeros(2, 1, 64, 32, 32)
-    looked = View(empty, torch.zeros(2, dtype=torch.int64), own, mirrored, own)
+    looked = View(empty, torch.zeros(2, dtype=torch.int64), own, mirrored, own, uncut=own)
     objective((looked, looked), torch.tensor([True, False])).backward()
     with torch.no_grad():
         moved = own - 0.05 * own.grad / own.grad.norm()
@@ -77,6 +77,31 @@ def test_the_temperature_is_learned(views: tuple[View, View]):
     optimiser.step()
     assert {name for name, part in objective.named_parameters() if not torch.equal(part, before[name])} == set(before)
     assert {"log_scale", "offset"} <= set(before)
+
+
+@pytest.mark.parametrize(("sees", "is_moved"), [("whole", False), ("cut", True)])
+def test_what_is_cut_out_does_not_make_sides_unlike(sees: str, is_moved: bool):
+    """By default; as published it does."""
+    recipe = {
+        "name": "small",
+        "task": "pretrain",
+        "modalities": ["t1"],
+        "network": {"name": "saca_swin", "options": {"width": 12, "window": 2}},
+        "objectives": {"symmetry": {"options": {"sees": sees}}},
+        "schedule": {"steps": 1},
+    }
+    torch.manual_seed(0)
+    module = build_pretraining_network(PretrainingRecipe.model_validate(recipe)).eval()
+    whole = torch.randn(2, 1, 64, 32, 32)
+    cut = whole.clone()
+    cut[:, :, :20, :20] = 3
+    turns, is_healthy = torch.zeros(2, dtype=torch.int64), torch.tensor([True, False])
+    with torch.inference_mode():
+        uncut, cut_out = (
+            float(module(look, look, is_healthy)["symmetry"])
+            for look in (Changed(torch.cat([image, whole.flip(2)], dim=1), whole, turns) for image in (whole, cut))
+        )
+    assert (abs(uncut - cut_out) > 1e-5) == is_moved
 
 
 def test_exchanged_sides_are_as_alike():
@@ -130,7 +155,7 @@ def published_network(mode: str, weights: dict[str, Tensor]) -> PretrainingNetwo
             "rotation": {"options": {"pool": "token0"}},
             "contrast": {"options": {"pool": "token1"}},
             "inpainting": {},
-            "symmetry": {"weight": 0.5, "options": {"mode": mode, "pool": "token1"}},
+            "symmetry": {"weight": 0.5, "options": {"mode": mode, "pool": "token1", "sees": "cut"}},
         },
         "schedule": {"steps": 1},
     }

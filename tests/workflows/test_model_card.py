@@ -56,7 +56,7 @@ def test_evaluation_adds_its_figures(run: Path, cohort: Path):
     report = evaluated(run, cohort, "test")
     (result,) = read_card(run / "best").results
     assert (result.cases, result.patients, result.learned_from, result.chosen_by) == (1, 1, 0, 0)
-    means = {f"{line.protocol}.{line.region}.{line.metric}": line.mean for line in report.summary()}
+    means = {f"{line.protocol}.{line.region}.{line.metric}": line.mean for line in report.summary}
     assert {figure.name: figure.value for figure in result.figures} == pytest.approx(means, nan_ok=True)
     assert [part.by for part in result.parts].count("lesion size") >= 1
     page = page_of(run)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from operator import attrgetter
@@ -51,7 +52,7 @@ class LesionRow:
     @property
     def size_class(self) -> str:
         """Its class of size in words; a limit belongs to the smaller class."""
-        return SIZE_CLASSES[sum(self.volume_mm3 > limit for limit in SIZES_MM3)]
+        return SIZE_CLASSES[bisect_left(SIZES_MM3, self.volume_mm3)]
 
 
 def write_lesions(path: Path, lesions: Iterable[LesionRow]) -> None:

@@ -17,6 +17,9 @@ Mask: TypeAlias = Bool[np.ndarray, "x y z"]
 Spacing: TypeAlias = tuple[float, float, float]
 Part = TypeVar("Part")
 
+_NEARLY_FULL = 0.8
+"""Above this share of the volume, cutting out what holds the masks is not worth a copy."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MaskPair:
@@ -48,13 +51,16 @@ class MaskPair:
     def cropped(self) -> tuple[Mask, Mask]:
         """Both masks, predicted first, cut to `box` with one voxel of margin where the volume has one.
 
-        They are in C order, copied where they are not: cc3d 4.1 reads views with negative strides wrongly.
+        Masks that nearly fill the volume stay whole, which takes no memory. They are in C order, copied where they are
+        not: cc3d 4.1 reads views with negative strides wrongly.
         """
         shape = self.predicted.shape
         slices = tuple(
             slice(max(start - 1, 0), min(stop + 1, size))
             for start, stop, size in zip(self.box.start, self.box.stop, shape, strict=True)
         )
+        if math.prod(part.stop - part.start for part in slices) > _NEARLY_FULL * self.predicted.size:
+            slices = (slice(None), slice(None), slice(None))
         return np.ascontiguousarray(self.predicted[slices]), np.ascontiguousarray(self.reference[slices])
 
     @cached_property

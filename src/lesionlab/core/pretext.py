@@ -19,6 +19,7 @@ class View(typing.NamedTuple):
         own: Deepest features of the image, which know nothing of the mirror image.
         mirrored: Deepest features of the mirror image; a token and its mirror twin have the same place.
         seen: Deepest features of the image after it looked at its mirror image.
+        uncut: Deepest features of the whole image; None where no objective needs them.
     """
 
     whole: Float[Tensor, "batch modality x y z"]
@@ -26,13 +27,15 @@ class View(typing.NamedTuple):
     own: Float[Tensor, "batch channel i j k"]
     mirrored: Float[Tensor, "batch channel i j k"]
     seen: Float[Tensor, "batch channel i j k"]
+    uncut: Float[Tensor, "batch channel i j k"] | None = None
 
 
 class Pretext(typing.Protocol):
     """A `torch.nn.Module` from two views of one batch to one number; it owns the head that solves its task.
 
     A constructor takes ``modalities`` and ``channels`` (of the deepest features) and options of its own, all by
-    keyword. A class with ``needs_categories = True`` is left out where nobody said who is healthy.
+    keyword. A class with ``needs_categories = True`` is left out where nobody said who is healthy. For an instance with
+    ``needs_uncut = True`` the whole images are encoded too.
     """
 
     needs_categories: ClassVar[bool]

@@ -7,6 +7,7 @@ import math
 import statistics
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ class Summary:
     high: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """Every score of an evaluation.
 
@@ -112,8 +113,9 @@ class Report:
         """Ids of the cases in their order."""
         return tuple(dict.fromkeys(row.case for row in self.rows))
 
+    @cached_property
     def summary(self) -> tuple[Summary, ...]:
-        """Return one summary per protocol, region and metric, in the order of the rows."""
+        """One summary per protocol, region and metric, in the order of the rows."""
         together: dict[tuple[str, str, str], list[Row]] = {}
         for row in self.rows:
             together.setdefault((row.protocol, row.region, row.metric), []).append(row)
@@ -196,7 +198,7 @@ def _described(report: Report) -> dict[str, Any]:
         },
         "summary": [
             {name: None if value != value else value for name, value in asdict(summary).items()}
-            for summary in report.summary()
+            for summary in report.summary
         ],
     }
 

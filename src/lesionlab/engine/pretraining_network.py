@@ -39,8 +39,10 @@ class PretrainingNetwork(nn.Module):
         """Return the loss of every objective for two views of one batch."""
         batch = len(first.image)
         own, mirrored, seen = self.look(torch.cat([first.image, second.image]))
+        needs_uncut = any(getattr(objective, "needs_uncut", False) for objective in self.objectives.values())
+        uncut = self.encoder(torch.cat([first.whole, second.whole]))[-1] if needs_uncut else None
         views = tuple(
-            View(view.whole, view.turns, own[part], mirrored[part], seen[part])
+            View(view.whole, view.turns, own[part], mirrored[part], seen[part], None if uncut is None else uncut[part])
             for view, part in ((first, slice(0, batch)), (second, slice(batch, None)))
         )
         return {name: objective(views, is_healthy) for name, objective in self.objectives.items()}

@@ -14,12 +14,10 @@ from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
 from lesionlab.core.metric import Mask, MaskPair, Spacing
+from lesionlab.metrics.slabs import slabs
 
 VOXELS_PER_LOOK_UP = 12
 """A distance transform of so many voxels takes as long as looking up one point in a tree."""
-
-SLAB_VOXELS = 262_144
-"""So many voxels and what is made of them stay in a processor's cache."""
 
 Voxels: TypeAlias = Int[np.ndarray, "3 voxel"]
 Places: TypeAlias = Int[np.ndarray, " voxel"]
@@ -137,12 +135,11 @@ def empty_distance(policy: EmptyDistance, pair: MaskPair) -> float:
 def _in_slabs(surface_of: Callable[[Mask], Mask], mask: Mask) -> Mask:
     """Find the surface in slab after slab, each with its neighbouring slices: so it stays in the processor's cache."""
     surface = np.zeros_like(mask)
-    slices = max(1, SLAB_VOXELS // mask[:1].size)
-    for start in range(0, len(mask), slices):
-        if mask[start : start + slices].any():
-            before = min(start, 1)
-            found = surface_of(mask[start - before : start + slices + 1])
-            surface[start : start + slices] = found[before:][:slices]
+    for slab in slabs(mask):
+        if mask[slab].any():
+            before = min(slab.start, 1)
+            found = surface_of(mask[slab.start - before : slab.stop + 1])
+            surface[slab] = found[before:][: slab.stop - slab.start]
     return surface
 
 
@@ -196,7 +193,7 @@ def _steps(spacing_mm: Spacing) -> list[tuple[float, tuple[int, ...]]]:
 
 def _by_tree_mm(voxels: Voxels, goal: Mask, *, spacing_mm: Spacing) -> Distances:
     spacing = np.array(spacing_mm)
-    points = _voxels(np.flatnonzero(goal), goal).T * spacing
+    points = np.multiply(_voxels(np.flatnonzero(goal), goal).T, spacing, order="C")  # the tree would copy any other
     tree = cKDTree(points, compact_nodes=False, balanced_tree=False)  # quicker to build
     distances, _ = tree.query(voxels.T * spacing)
     return np.asarray(distances)

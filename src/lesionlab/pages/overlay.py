@@ -116,7 +116,8 @@ def _draw_cuts(
     title: str,
 ) -> bytes:
     """Draw slices side by side, each as wide as it is in mm, with the outline of each mask in its colour."""
-    box, window = _head(image), _window(image)
+    window = _window(image)
+    box = _head(image, window=window)
     widths = [max(box.shape[view.across] * spacing_mm[view.across], 1e-6) for view, _ in cuts]
     heights = [max(box.shape[view.up] * spacing_mm[view.up], 1e-6) for view, _ in cuts]
     inches = PANEL_INCHES / max(widths)
@@ -151,9 +152,9 @@ def choose_slices(lesion: Mask) -> list[int]:
     return sorted(chosen) or [len(area) // 2]
 
 
-def _head(image: Float[np.ndarray, "x y z"]) -> Box:
+def _head(image: Float[np.ndarray, "x y z"], *, window: tuple[float, float]) -> Box:
     """The box of what is brighter than the air around the head, and a margin."""
-    darkest, brightest = _window(image)
+    darkest, brightest = window
     box = Box.around(image > darkest + 0.1 * (brightest - darkest))
     start = [max(0, first - MARGIN_VOXELS) for first in box.start]
     stop = [min(size, last + MARGIN_VOXELS) for size, last in zip(image.shape, box.stop, strict=True)]

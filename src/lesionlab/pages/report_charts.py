@@ -75,8 +75,11 @@ def draw_recall_by_size(lesions: Sequence[LesionRow]) -> bytes:
     with chart_style():
         figure = new_figure(width_inches=5.0, height_inches=3.6)
         axes = figure.subplots()
+        by_size: dict[str, list[LesionRow]] = {}
+        for lesion in lesions:
+            by_size.setdefault(lesion.size_class, []).append(lesion)
         for place, size_class in enumerate(SIZE_CLASSES):
-            own = [lesion for lesion in lesions if lesion.size_class == size_class]
+            own = by_size.get(size_class, [])
             found = [float(lesion.is_touched) for lesion in own]
             axes.text(place, 1.06, f"n = {len(own)}", ha="center", fontsize=8, color=SOFT)
             if own:

@@ -1,7 +1,7 @@
 """The page that people read after an evaluation: one HTML file that needs no network."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lesionlab.core.lesion_table import LesionRow
@@ -97,7 +97,7 @@ def render_report(
     *,
     title: str,
     notice: str = "",
-    pictures: Sequence[Picture] = (),
+    pictures: Iterable[Picture] = (),
     lesions: Sequence[LesionRow] = (),
 ) -> str:
     """Return the page.
@@ -112,15 +112,15 @@ def render_report(
     facts = {
         "title": title,
         "notice": notice,
-        "pictures": pictures,
         "report": report,
         "provenance": report.provenance,
         "groups": {row.group for row in report.rows},
         "sites": sorted({row.site for row in report.rows if row.site}),
         "sections": _sections(report),
         "remarks": _remarks(report),
-        "legacy_figures": pair_legacy(report.summary(), report.rules),
+        "legacy_figures": pair_legacy(report.summary, report.rules),
         "charts": [*_distributions(report), *_volumes(report, lesions), *_sizes(lesions)],
+        "pictures": tuple(pictures),  # last: other processes may still be drawing them
     }
     return render_page("report_page.html", facts)
 
@@ -171,7 +171,7 @@ def _sizes(lesions: Sequence[LesionRow]) -> list[Chart]:
 
 
 def _sections(report: Report) -> list[Section]:
-    summaries = report.summary()
+    summaries = report.summary
     sections = []
     for rules in report.rules:
         by_case: dict[str, list[Row]] = {case: [] for case in report.cases}

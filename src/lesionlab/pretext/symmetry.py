@@ -40,6 +40,8 @@ class Symmetry(nn.Module):
         features: Length of a vector.
         pool: What is compared: "twins" compares each token with its mirror twin and takes the mean likeness, so that a
             small one-sided lesion shows; "token1" compares one corner of the volume, as published.
+        sees: What is compared with the mirror image, of which nothing is cut out: the "whole" image, or the "cut" one, as
+            published, which makes the two sides of the healthy unlike and gives them parts of patients.
 
     Source: Ma et al., MICCAI 2024, arXiv 2407.08948; bitMyron/sa-swin, commit 5c0bc10.
     Differs: the published temperatures are meant to be learned but no optimiser knows them.
@@ -55,10 +57,12 @@ class Symmetry(nn.Module):
         mode: Mode = "calibrated",
         features: int = 512,
         pool: Literal["twins", "token1"] = "twins",
+        sees: Literal["whole", "cut"] = "whole",
     ) -> None:
         super().__init__()
         self.mode: Mode = mode
         self.pool = pool
+        self.needs_uncut = sees == "whole"
         self.head = nn.Linear(channels, features)
         is_learned = mode == "calibrated"
         self.log_scale = nn.Parameter(torch.tensor(math.log(_FIRST_SCALE))) if is_learned else None
@@ -80,7 +84,9 @@ class Symmetry(nn.Module):
         return vectors
 
     def _loss(self, view: View, healthy: Float[Tensor, "batch"]) -> Float[Tensor, ""]:
-        own, mirrored = self.embed(view.own).float(), self.embed(view.mirrored).float()
+        compared = view.uncut if self.needs_uncut else view.own
+        assert compared is not None, "the network encodes what an objective needs"
+        own, mirrored = self.embed(compared).float(), self.embed(view.mirrored).float()
         if self.mode == "euclidean":
             return euclidean_loss(F.pairwise_distance(own, mirrored).mean(dim=1), healthy)
         similarity = likeness(own, mirrored)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import TypeAlias
@@ -225,7 +226,8 @@ def _starts() -> list[Pose]:
 
 def _descend(lattice: _Lattice, pose: Pose, *, steps: tuple[float, ...]) -> Pose:
     """Walk to the best of all neighbours until none is better, with each step in turn."""
-    least = lattice.difference(pose)
+    known = cache(lattice.difference)  # neighbours of neighbours are asked for again
+    least = known(pose)
     for step in steps:
         while True:
             neighbours = [
@@ -233,7 +235,7 @@ def _descend(lattice: _Lattice, pose: Pose, *, steps: tuple[float, ...]) -> Pose
                 for yaw, roll, offset in product((-1, 0, 1), repeat=3)
                 if yaw or roll or offset
             ]
-            differences = [lattice.difference(neighbour) for neighbour in neighbours]
+            differences = [known(neighbour) for neighbour in neighbours]
             if min(differences) >= least - 1e-9:
                 break
             least = min(differences)

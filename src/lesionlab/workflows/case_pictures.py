@@ -1,7 +1,8 @@
 """Pictures of failures, of the worst, the median and the best case of an evaluation."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import nibabel
@@ -13,6 +14,7 @@ from lesionlab.core.labels import Labels
 from lesionlab.core.report import Report, Row
 from lesionlab.engine.case_files import read_mask, read_scan
 from lesionlab.engine.images import Image, read_label
+from lesionlab.engine.processes import Each
 from lesionlab.pages.overlay import draw_overlay, draw_planes
 from lesionlab.pages.report_page import Picture
 
@@ -21,7 +23,9 @@ MOST = 3
 ORDER = ("Worst case", "Second worst case", "Third worst case", "Median case", "Best case")
 
 
-def draw_cases(report: Report, cases: Sequence[Case], *, masks: Mapping[str, Path], labels: Labels) -> list[Picture]:
+def draw_cases(
+    report: Report, cases: Sequence[Case], *, masks: Mapping[str, Path], labels: Labels, each: Each
+) -> Iterator[Picture]:
     """Draw failures, then the worst, the median and the best case by the first score (protocol, region and metric).
 
     A failure is a case with one empty mask; at most three are drawn. They and the worst cases are cut in three planes.
@@ -32,11 +36,12 @@ def draw_cases(report: Report, cases: Sequence[Case], *, masks: Mapping[str, Pat
         cases: Where scans and references lie.
         masks: Case id -> predicted mask.
         labels: What stored values mean; ignored ones are outlined apart.
+        each: Calls a function for every case.
     """
     by_id = {case.id: case for case in cases}
-    return [
-        _draw(label, row, case=by_id[row.case], mask=masks[row.case], labels=labels) for label, row in _choose(report)
-    ]
+    chosen = _choose(report)
+    drawn = [by_id[row.case] for _, row in chosen]
+    return each(partial(_draw, labels=labels), chosen, drawn, [masks[case.id] for case in drawn])
 
 
 def _choose(report: Report) -> list[tuple[str, Row]]:
@@ -64,7 +69,8 @@ def _kind(row: Row) -> tuple[str, str, str]:
     return row.protocol, row.region, row.metric
 
 
-def _draw(label: str, row: Row, *, case: Case, mask: Path, labels: Labels) -> Picture:
+def _draw(chosen: tuple[str, Row], case: Case, mask: Path, *, labels: Labels) -> Picture:
+    label, row = chosen
     reference, predicted = read_mask(case, labels), read_label(mask)
     modality, scan = _scan_on_grid(case, reference)
     orientation = reference.grid.to_canonical()

@@ -20,6 +20,7 @@ from lesionlab.core.metric import Spacing
 from lesionlab.core.protocol import Protocol, protocol
 from lesionlab.core.report import Report, Rules
 from lesionlab.core.storage import write_text_atomically
+from lesionlab.engine.processes import spread
 from lesionlab.metrics.class_measures import Measure
 from lesionlab.pages.report_page import render_report
 from lesionlab.workflows.case_pictures import draw_cases
@@ -201,16 +202,17 @@ def evaluate_cases(
     """
     built = {name: _build(name, labels) for name in _with_official(protocols)}
     masks = match_predictions(predictions, cases)
-    rows, lesions = score_cases(cases, masks, labels=labels, protocols=built, workers=workers)
     rules = tuple(
         Rules(name=name, title=rules.title, citation=rules.citation, is_legacy=rules.is_legacy)
         for name, rules in built.items()
     )
-    report = Report(rows=rows, rules=rules, provenance=_provenance(predictions, cases, out=out))
-    pictures = draw_cases(report, cases, masks=masks, labels=labels)
-    tables = report.write(out)
-    write_lesions(out / LESIONS_FILE, lesions)
-    page = render_report(report, title=title, notice=notice, pictures=pictures, lesions=lesions)
+    with spread(min(workers, len(cases))) as each:
+        rows, lesions = score_cases(cases, masks, labels=labels, protocols=built, each=each)
+        report = Report(rows=rows, rules=rules, provenance=_provenance(predictions, cases, out=out))
+        pictures = draw_cases(report, cases, masks=masks, labels=labels, each=each)
+        tables = report.write(out)
+        write_lesions(out / LESIONS_FILE, lesions)
+        page = render_report(report, title=title, notice=notice, pictures=pictures, lesions=lesions)
     write_text_atomically(out / PAGE_FILE, page)
     files = (out / PAGE_FILE, *tables, out / LESIONS_FILE)
     return Evaluation(report=report, page=out / PAGE_FILE, files=files, lesions=tuple(lesions))

@@ -182,7 +182,7 @@ def _of_summary(report: Report) -> tuple[Figure, ...]:
             high=line.high,
             n=line.n_defined,
         )
-        for line in report.summary()
+        for line in report.summary
     )
 
 

@@ -1,13 +1,10 @@
-"""Score the masks of many cases, in one process or several."""
+"""Score the masks of many cases."""
 
-import multiprocessing
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lesionlab.core.case import Case
-from lesionlab.core.errors import OptionError
 from lesionlab.core.labels import Labels
 from lesionlab.core.lesion_table import LesionRow
 from lesionlab.core.metric import Score
@@ -16,6 +13,7 @@ from lesionlab.core.protocol import Protocol
 from lesionlab.core.report import Row
 from lesionlab.engine.case_files import read_mask
 from lesionlab.engine.images import read_label
+from lesionlab.engine.processes import Each
 from lesionlab.workflows.case_lesions import list_lesions
 
 
@@ -25,7 +23,7 @@ def score_cases(
     *,
     labels: Labels,
     protocols: Mapping[str, Protocol],
-    workers: int,
+    each: Each,
 ) -> tuple[tuple[Row, ...], tuple[LesionRow, ...]]:
     """Return the scores and the lesions of every case, in the order of the cases.
 
@@ -34,20 +32,17 @@ def score_cases(
         masks: Case id -> predicted mask.
         labels: What stored values mean.
         protocols: Name -> rules.
-        workers: Processes that score; 1 scores in this one.
+        each: Calls a function for every case.
 
     Raises:
-        OptionError: `workers` is less than one.
         GridError: A prediction lies on another grid than its reference.
         LabelError: A mask holds a value that `labels` does not declare.
     """
-    if workers < 1:
-        raise OptionError("at least one worker", found=str(workers), where="workers", next_step="leave it out")
     score = _Scoring(labels=labels, protocols=dict(protocols))
     paths = [masks[case.id] for case in cases]
     rows: list[Row] = []
     lesions: list[LesionRow] = []
-    for scored, listed in track(_each(score, cases, paths, workers), what="evaluating", total=len(cases)):
+    for scored, listed in track(each(score, cases, paths), what="evaluating", total=len(cases)):
         rows += scored
         lesions += listed
     return tuple(rows), tuple(lesions)
@@ -75,17 +70,6 @@ class _Scoring:
             for score in rules.score(predicted.array, reference.array, spacing_mm=spacing_mm)
         ]
         return rows, list_lesions(case, predicted.array, reference.array, labels=self.labels, spacing_mm=spacing_mm)
-
-
-def _each(
-    score: _Scoring, cases: Sequence[Case], masks: Sequence[Path], workers: int
-) -> Iterator[tuple[list[Row], list[LesionRow]]]:
-    if workers == 1:
-        yield from map(score, cases, masks)
-        return
-    # Processes that start afresh: a copy of one that holds threads can hang.
-    with ProcessPoolExecutor(min(workers, len(cases)), mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(score, cases, masks, chunksize=4)
 
 
 def _row(case: Case, protocol: str, score: Score) -> Row:
