@@ -40,8 +40,8 @@ class Symmetry(nn.Module):
         features: Length of a vector.
         pool: What is compared: "twins" compares each token with its mirror twin and takes the mean likeness, so that a
             small one-sided lesion shows; "token1" compares one corner of the volume, as published.
-        sees: What is compared with the mirror image, of which nothing is cut out: the "whole" image, or the "cut" one, as
-            published, which makes the two sides of the healthy unlike and gives them parts of patients.
+        sees: What is compared with the mirror image, of which nothing is cut out: the "whole" image, or the "cut" one,
+            as published, which makes the two sides of the healthy unlike and gives them parts of patients.
 
     Source: Ma et al., MICCAI 2024, arXiv 2407.08948; bitMyron/sa-swin, commit 5c0bc10.
     Differs: the published temperatures are meant to be learned but no optimiser knows them.
