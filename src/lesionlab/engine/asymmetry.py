@@ -13,7 +13,7 @@ from lesionlab.transforms.geometry import Geometry, to_working
 from lesionlab.transforms.midplane import Midplane, find_midplane, straight_grid
 from lesionlab.transforms.normalise import find_foreground
 
-_SCORED_PERCENTILE = 99.0
+_SCORED_PERCENTILE = 99.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class Asymmetry:
         upright_map: On the same grid; see `lesionlab.transforms.asymmetry.asymmetry_map`.
         spacing_mm: Of that grid.
         on_scan: The map on the scan's own grid.
-        score: What one in a hundred voxels of the head exceeds, whatever the sign; the mirrored scan has the same.
+        score: What one in five hundred voxels of the head exceeds, whatever the sign; the mirrored scan has the same.
         plane: As found.
         scan: The scan's own grid.
         space_code: NIfTI code of the scan's space.
