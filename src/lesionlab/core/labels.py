@@ -4,9 +4,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Integer
+from jaxtyping import Bool, Integer, Shaped
 
 from lesionlab.core.errors import LabelError
+
+
+def is_one_of(label: Shaped[np.ndarray, "*space"], values: frozenset[int]) -> Bool[np.ndarray, "*space"]:
+    """Return where a label map has one of a few values; np.isin sorts and copies, which takes many times as long."""
+    found = np.zeros_like(label, dtype=bool)
+    for value in values:
+        found |= label == value
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,19 +65,11 @@ class Labels:
 
     def regions_of(self, label: Integer[np.ndarray, "*space"]) -> Bool[np.ndarray, "region *space"]:
         """Return one mask per region, in the order of `names`; ignored voxels are False in all."""
-        return np.stack([_is_one_of(label, values) for values in self.regions.values()])
+        return np.stack([is_one_of(label, values) for values in self.regions.values()])
 
     def ignored_of(self, label: Integer[np.ndarray, "*space"]) -> Bool[np.ndarray, "*space"]:
         """Return the mask of voxels that must not count."""
-        return _is_one_of(label, self.ignored)
-
-
-def _is_one_of(label: Integer[np.ndarray, "*space"], values: frozenset[int]) -> Bool[np.ndarray, "*space"]:
-    """Return where a mask has one of a few values (np.isin sorts and copies, which takes many times as long)."""
-    found = np.zeros_like(label, dtype=bool)
-    for value in values:
-        found |= label == value
-    return found
+        return is_one_of(label, self.ignored)
 
 
 LESION = Labels(regions={"lesion": frozenset({1})})

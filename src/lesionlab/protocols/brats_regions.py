@@ -5,7 +5,8 @@ from typing import Final
 
 import numpy as np
 
-from lesionlab.core.metric import Mask, MaskPair, Spacing
+from lesionlab.core.labels import is_one_of
+from lesionlab.core.metric import MaskPair, Spacing
 from lesionlab.core.protocol import LabelMap
 
 WHOLE_CORE_ENHANCING: Final[dict[str, frozenset[int]]] = {
@@ -29,11 +30,7 @@ def region_pairs(
     predicted, reference = whole_numbers(predicted), whole_numbers(reference)
     return {
         region: MaskPair(
-            predicted=_is_one_of(predicted, values), reference=_is_one_of(reference, values), spacing_mm=spacing_mm
+            predicted=is_one_of(predicted, values), reference=is_one_of(reference, values), spacing_mm=spacing_mm
         )
         for region, values in regions.items()
     }
-
-
-def _is_one_of(label: LabelMap, values: frozenset[int]) -> Mask:
-    return np.isin(label, sorted(values))

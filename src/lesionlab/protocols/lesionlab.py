@@ -4,9 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-import numpy as np
-
-from lesionlab.core.labels import LESION, Labels
+from lesionlab.core.labels import LESION, Labels, is_one_of
 from lesionlab.core.metric import MaskPair, Metric, Score, Spacing, score_each
 from lesionlab.core.protocol import LabelMap, protocol
 from lesionlab.metrics.hausdorff import Hausdorff95Max
@@ -72,12 +70,12 @@ class Lesionlab:
 
     def score(self, predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing) -> tuple[Score, ...]:
         """Return the same scores for each region in the order of `labels`."""
-        counted = ~np.isin(reference, sorted(self.labels.ignored))
+        counted = ~is_one_of(reference, self.labels.ignored)
         scores: list[Score] = []
         for region, values in self.labels.regions.items():
             pair = MaskPair(
-                predicted=np.isin(predicted, sorted(values)) & counted,
-                reference=np.isin(reference, sorted(values)),
+                predicted=is_one_of(predicted, values) & counted,
+                reference=is_one_of(reference, values),
                 spacing_mm=spacing_mm,
                 is_picture=reference.shape[2] == 1,
             )

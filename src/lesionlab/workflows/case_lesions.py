@@ -1,9 +1,7 @@
 """The lesions of a case as rows of a table."""
 
-import numpy as np
-
 from lesionlab.core.case import Case
-from lesionlab.core.labels import Labels
+from lesionlab.core.labels import Labels, is_one_of
 from lesionlab.core.lesion_table import LesionRow, Side
 from lesionlab.core.metric import MaskPair, Spacing
 from lesionlab.core.protocol import LabelMap
@@ -14,12 +12,12 @@ def list_lesions(
     case: Case, predicted: LabelMap, reference: LabelMap, *, labels: Labels, spacing_mm: Spacing
 ) -> list[LesionRow]:
     """Return every lesion of both masks, region by region; voxels whose reference is ignored are erased first."""
-    counted = ~np.isin(reference, sorted(labels.ignored))
+    counted = ~is_one_of(reference, labels.ignored)
     rows = []
     for region, values in labels.regions.items():
         pair = MaskPair(
-            predicted=np.isin(predicted, sorted(values)) & counted,
-            reference=np.isin(reference, sorted(values)),
+            predicted=is_one_of(predicted, values) & counted,
+            reference=is_one_of(reference, values),
             spacing_mm=spacing_mm,
         )
         sides: tuple[Side, Side] = ("predicted", "reference")

@@ -9,11 +9,9 @@ from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
-
 from lesionlab.core.case import Case, Split
 from lesionlab.core.errors import LayoutError, OptionError
-from lesionlab.core.labels import Labels
+from lesionlab.core.labels import Labels, is_one_of
 from lesionlab.core.progress import track
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.case_files import read_mask
@@ -142,11 +140,12 @@ def _follow(
         assert path is not None
         step = "register the visits to one grid, then outline them there"
         first.grid.check_same(image.grid, mine=earlier.label, others=path, next_step=step)
-    counted = ~np.isin([image.array for image in references], sorted(labels.ignored)).any(axis=0)
+    ignored = [labels.ignored_of(image.array) for image in references]
+    counted = ~(ignored[0] | ignored[1])
     pairs = []
     for side, images in (("predicted", predicted), ("reference", references)):
         for region, values in labels.regions.items():
-            then, now = (np.isin(image.array, sorted(values)) & counted for image in images)
+            then, now = (is_one_of(image.array, values) & counted for image in images)
             lesions = follow_lesions(then, now, spacing_mm=first.grid.spacing_mm, limits=limits)
             pair = VisitPair(
                 patient=earlier.group, earlier=earlier.id, later=later.id, side=side, region=region, lesions=lesions

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from lesionlab.core.case import Case
 from lesionlab.core.labels import Labels
 from lesionlab.core.lesion_table import LesionRow
@@ -64,12 +66,13 @@ class _Scoring:
         self.labels.check(reference.array, where=case.label)
         self.labels.check(predicted.array, where=mask)
         spacing_mm = reference.grid.spacing_mm
+        found, true = (np.ascontiguousarray(image.array) for image in (predicted, reference))  # once, for all pairs
         rows = [
             _row(case, name, score)
             for name, rules in self.protocols.items()
-            for score in rules.score(predicted.array, reference.array, spacing_mm=spacing_mm)
+            for score in rules.score(found, true, spacing_mm=spacing_mm)
         ]
-        return rows, list_lesions(case, predicted.array, reference.array, labels=self.labels, spacing_mm=spacing_mm)
+        return rows, list_lesions(case, found, true, labels=self.labels, spacing_mm=spacing_mm)
 
 
 def _row(case: Case, protocol: str, score: Score) -> Row:
