@@ -33,6 +33,15 @@ def test_a_lesion_shows_on_both_sides_with_both_signs():
     assert np.percentile(np.abs(found[:, :20]), 99) < 2
 
 
+def test_the_shading_of_a_coil_hides_no_lesion_and_looks_like_none():
+    image, head = symmetric_head(seed=2)
+    image[28:33, 24:30, 8:12] += 60
+    shaded = image * np.linspace(0.7, 1.3, 40, dtype=np.float32).reshape(40, 1, 1)
+    found = asymmetry_map(shaded, head, spacing_mm=(2.0, 2.0, 3.0))
+    assert found[30, 27, 10] > 4
+    assert np.percentile(np.abs(found[:, :20]), 99) < 2
+
+
 def test_reversing_reverses_the_map_and_its_scale_does_not_matter():
     image, head = symmetric_head(seed=1)
     found = asymmetry_map(image, head, spacing_mm=(2.0, 2.0, 3.0))
