@@ -76,7 +76,7 @@ def test_swapping_the_sides_of_a_real_scan_flips_its_map_and_keeps_its_score(rea
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "modality"), [("glioma_brats2021_00006", "flair"), ("stroke_isles22_case9", "dwi")])
 def test_real_lesions_and_their_mirrored_places_stand_out(real_data: Path, name: str, modality: str):
-    """AUC of lesion or mirrored place against the rest of the brain, nothing learned: 0.96 and 0.93."""
+    """AUC of lesion or mirrored place against the rest of the brain, nothing learned: 0.92 and 0.95."""
     folder = real_data / "brain" / name
     case = Case(id=name, images={modality: folder / f"{modality}.nii.gz"}, label=None, group=name)
     found = measure_asymmetry(case, modality)

@@ -1,22 +1,23 @@
 """Where the left and the right side of a head differ more than those of healthy people do."""
 
+from collections.abc import Sequence
+
 import numpy as np
-from jaxtyping import Bool, Float32
-from scipy.ndimage import distance_transform_edt, gaussian_filter, gaussian_gradient_magnitude, zoom
+from jaxtyping import Bool, Float, Float32
+from scipy.ndimage import distance_transform_edt, gaussian_filter, gaussian_gradient_magnitude
 
 _SMOOTHING_MM = 3.0
 _MISPLACED_MM = 2.0
 """How far a place of a healthy brain lies from its mirror twin's counterpart: folds and ventricles are never alike."""
 
-_SHADING_MM = 30.0
-"""Slower changes of brightness from one side to the other are the coil's."""
+_SHADING_POWERS = ((1, 0, 0), (3, 0, 0), (1, 1, 0), (1, 0, 1), (1, 2, 0), (1, 0, 2), (1, 1, 1))
+"""Of x, y and z: the polynomial of third degree that changes its sign when left and right are exchanged."""
 
-_SHADING_LATTICE_MM = 5.0
-_SHADING_ROUNDS = 4
-"""So often the shading is estimated, each time without the places that the last estimate explains least."""
+_SHADING_VOXELS = 20_000
+"""So many tell the polynomial."""
 
-_UNEXPLAINED = 3.0
-"""Times the median error of the estimate."""
+_SHADING_ROUNDS, _UNEXPLAINED = 8, 3.0
+"""So often it is fitted, each time without the places that the last one misses by more than so many median errors."""
 
 _RIM_MM, _RIM_VOXELS = 6.0, 4
 """Towards the surface of the head, where one side may hold brain and the other none, the map fades over the longer of
@@ -43,7 +44,7 @@ def asymmetry_map(
     """
     both = head & head[::-1]
     sigmas = [_SMOOTHING_MM / step for step in spacing_mm]
-    smooth = _smooth_within(_evenly_lit(image, head, spacing_mm=spacing_mm), both, sigmas)
+    smooth = _smooth_within(_evenly_lit(image, head), both, sigmas)
     difference = smooth - smooth[::-1]
     spread = 1.4826 * float(np.median(np.abs(difference[both]))) if both.any() else 0.0
     if spread < 1e-12:
@@ -57,12 +58,11 @@ def asymmetry_map(
     return np.where(both, difference / usual * fading, 0).astype(np.float32)
 
 
-def _evenly_lit(
-    image: Float32[np.ndarray, "x y z"], head: Bool[np.ndarray, "x y z"], *, spacing_mm: tuple[float, float, float]
-) -> Float32[np.ndarray, "x y z"]:
+def _evenly_lit(image: Float32[np.ndarray, "x y z"], head: Bool[np.ndarray, "x y z"]) -> Float32[np.ndarray, "x y z"]:
     """Divide out what makes one side slowly brighter than the other, half of it on each side.
 
-    It is the smooth logarithm of the ratio of mirror twins, both as heights above air, so that CT hardly changes.
+    It is the polynomial that explains the logarithm of the ratio of mirror twins best, both as heights above air, so
+    that CT hardly changes; lesions are left out as what it does not explain.
     """
     if head.all() or not head.any():
         return image
@@ -70,47 +70,39 @@ def _evenly_lit(
     above = np.maximum(image - air, 0)
     both = head & (above > 0)
     both &= both[::-1]
-    ratio = np.zeros_like(image)
-    ratio[both] = np.log(above[both] / above[::-1][both])
-    shading = _slow_part(ratio, both, spacing_mm=spacing_mm)
+    middle = len(image) // 2
+    x, y, z = np.nonzero(both[middle:])  # the other half says the same
+    step = max(1, len(x) // _SHADING_VOXELS)
+    places = (x[::step] + middle, y[::step], z[::step])
+    ratio = np.log(above[places]) - np.log(above[::-1][places])
+    axes = [np.linspace(-1, 1, size) for size in image.shape]
+    weights = _fit([axis[place] for axis, place in zip(axes, places, strict=True)], ratio)
+    shading = _polynomial(np.meshgrid(*axes, indexing="ij", sparse=True), weights)
     return np.where(head, air + above * np.exp(-shading / 2), image).astype(np.float32)
 
 
-def _slow_part(
-    ratio: Float32[np.ndarray, "x y z"], mask: Bool[np.ndarray, "x y z"], *, spacing_mm: tuple[float, float, float]
-) -> Float32[np.ndarray, "x y z"]:
-    """Return what changes slowly within a mask, found on a coarse lattice without the places that differ most from it.
+def _fit(points: list[Float[np.ndarray, "point"]], values: Float[np.ndarray, "point"]) -> Float[np.ndarray, "term"]:
+    """Return the weights of the polynomial through most of the values."""
+    terms = np.stack([_polynomial(points, one) for one in np.eye(len(_SHADING_POWERS))], axis=1)
+    weights, fits = np.zeros(len(_SHADING_POWERS)), np.ones(len(values), dtype=np.bool_)
+    for _ in range(_SHADING_ROUNDS if len(values) else 0):
+        weights = np.linalg.lstsq(terms[fits], values[fits])[0]
+        error = np.abs(values - terms @ weights)
+        fits = error <= _UNEXPLAINED * np.median(error[fits])
+    return weights
 
-    A lesion is such a place.
-    """
-    factors = [
-        max(2, round(size * step / _SHADING_LATTICE_MM)) / size
-        for size, step in zip(ratio.shape, spacing_mm, strict=True)
-    ]
-    weights = zoom(mask.astype(np.float32), factors, order=1)
-    coarse = zoom(ratio, factors, order=1) / np.maximum(weights, 1e-6)
-    inside = weights > 0.5
-    sigmas = [_SHADING_MM / (step / factor) for step, factor in zip(spacing_mm, factors, strict=True)]
-    slow, explained = np.zeros_like(coarse), inside
-    for _ in range(_SHADING_ROUNDS if inside.any() else 0):
-        slow = _mean_around(coarse, explained, sigmas)
-        error = np.abs(coarse - slow)
-        explained = inside & (error <= _UNEXPLAINED * np.median(error[explained]))
-    back = [size / coarse_size for size, coarse_size in zip(ratio.shape, coarse.shape, strict=True)]
-    return np.asarray(zoom(slow, back, order=1))
+
+def _polynomial(points: Sequence[Float[np.ndarray, "..."]], weights: Float[np.ndarray, "term"]) -> np.ndarray:
+    """Return its values at points given by their three coordinates, which may be those of a grid's axes."""
+    x, y, z = points
+    terms = zip(weights, _SHADING_POWERS, strict=True)
+    return np.asarray(sum(weight * x**i * y**j * z**k for weight, (i, j, k) in terms if weight))
 
 
 def _smooth_within(
     image: Float32[np.ndarray, "x y z"], mask: Bool[np.ndarray, "x y z"], sigmas: list[float]
 ) -> Float32[np.ndarray, "x y z"]:
     """Return the weighted mean of neighbours inside the mask; 0 outside."""
-    return np.where(mask, _mean_around(image, mask, sigmas), 0).astype(np.float32)
-
-
-def _mean_around(
-    image: Float32[np.ndarray, "x y z"], mask: Bool[np.ndarray, "x y z"], sigmas: list[float]
-) -> Float32[np.ndarray, "x y z"]:
-    """Return the weighted mean of neighbours inside the mask, wherever there are any near; else about 0."""
     weights = gaussian_filter(mask.astype(np.float32), sigmas)
     smooth = gaussian_filter(np.where(mask, image, 0).astype(np.float32), sigmas)
-    return np.asarray(smooth / np.maximum(weights, 1e-6))
+    return np.where(mask, smooth / np.maximum(weights, 1e-6), 0).astype(np.float32)
