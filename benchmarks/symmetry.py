@@ -23,8 +23,8 @@ from lesionlab.workflows.synthetic_sides import make_sided_cohort
 
 PEOPLE = 120
 SEEDS = (0, 1, 2)
-SMALL = ('modalities=["flair"]', "preprocessing.spacing_mm=[3.2,6.4,6.4]", "network.options.width=12",
-         "network.options.window=4")  # fmt: skip
+SMALL = ('modalities=["flair"]', "preprocessing.spacing_mm=[3.2,6.4,6.4]", "preprocessing.bias_field=n4",
+         "network.options.width=12", "network.options.window=4")  # fmt: skip
 PRETRAINING = (*SMALL, "size=[64,32,32]", "cut_out.share=0.1", "schedule.batch=8", "schedule.learning_rate=1e-3",
                "schedule.warm_up=0.05", "schedule.validate_every=50", "schedule.precision=float32")  # fmt: skip
 FEW_LABELS = (*SMALL, "sampling.size=[64,32,32]", "training.epochs=40", "training.batch=6",
