@@ -77,8 +77,9 @@ def _evenly_lit(image: Float32[np.ndarray, "x y z"], head: Bool[np.ndarray, "x y
     ratio = np.log(above[places]) - np.log(above[::-1][places])
     axes = [np.linspace(-1, 1, size) for size in image.shape]
     weights = _fit([axis[place] for axis, place in zip(axes, places, strict=True)], ratio)
-    shading = _polynomial(np.meshgrid(*axes, indexing="ij", sparse=True), weights)
-    return np.where(head, air + above * np.exp(-shading / 2), image).astype(np.float32)
+    grid = np.meshgrid(*(axis.astype(np.float32) for axis in axes), indexing="ij", sparse=True)
+    shading = _polynomial(grid, weights)
+    return np.where(head & (above > 0), air + above * np.exp(-shading / 2), image).astype(np.float32)
 
 
 def _fit(points: list[Float[np.ndarray, "point"]], values: Float[np.ndarray, "point"]) -> Float[np.ndarray, "term"]:
@@ -95,7 +96,7 @@ def _fit(points: list[Float[np.ndarray, "point"]], values: Float[np.ndarray, "po
 def _polynomial(points: Sequence[Float[np.ndarray, "..."]], weights: Float[np.ndarray, "term"]) -> np.ndarray:
     """Return its values at points given by their three coordinates, which may be those of a grid's axes."""
     x, y, z = points
-    terms = zip(weights, _SHADING_POWERS, strict=True)
+    terms = zip(weights.tolist(), _SHADING_POWERS, strict=True)
     return np.asarray(sum(weight * x**i * y**j * z**k for weight, (i, j, k) in terms if weight))
 
 
