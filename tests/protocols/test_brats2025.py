@@ -113,6 +113,7 @@ def test_equals_panoptica(oracles: Path) -> None:
     assert sum(compared(Brats2025(), official, "brats2025_gli") for official in cases) == GLIOMA_VALUES
 
 
+@pytest.mark.slow
 def test_metastases_equal_panoptica(oracles: Path) -> None:
     cases = official_cases(oracles, "panoptica")
     assert sum(compared(Brats2025Metastases(), official, "brats2025_mets") for official in cases) == METASTASES_VALUES

@@ -21,6 +21,7 @@ def split(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_two_folds_of_two_seeds(cohort: Path, tiny_recipe: str, shared_store: Path, tmp_path: Path, split: Path):
     assert folds_of(split) == (0, 1)
     changes = ("training.steps=1", "training.batch=2", "training.seed=5")

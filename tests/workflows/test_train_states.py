@@ -39,6 +39,7 @@ def run(cohort: Path, tiny_recipe: str, shared_store: Path):
     return train_into
 
 
+@pytest.mark.slow
 def test_stopped_with_every_state_ends_as_never_stopped(run, tmp_path: Path):
     changes = (*EVERYTHING, "training.steps=7")
     run(tmp_path / "straight", *changes)
