@@ -245,9 +245,7 @@ def _note_on_card(
             title=title,
             notice=notice,
         )
-    except (
-        LesionlabError
-    ) as error:  # a checkpoint that is damaged or somebody else's; the report is written all the same
+    except LesionlabError as error:  # a damaged checkpoint, say, or somebody else's; the report is whole all the same
         logger.warning("the model card was not written: %s", error)
         return ()
     return (page,)
