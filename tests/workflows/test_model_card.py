@@ -5,6 +5,7 @@ import logging
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -31,12 +32,12 @@ def page_of(run: Path) -> str:
     return (run / "best" / PAGE_FILE).read_text(encoding="utf-8")
 
 
-def evaluated(run: Path, cohort: Path, split: str) -> Report:
+def evaluated(run: Path, cohort: Path, split: str, *, protocols: Sequence[str] = ("wmh2017",)) -> Report:
     """Predict and evaluate a part of the cohort with the training in `run`; the report lies beside the training."""
     data, masks, out = f"wmh2017:{cohort}", run.parent / f"{split}_masks", run.parent / f"{split}_report"
     predict(run, data, masks, split=split)
     title = f"The *{split}* part"
-    found = evaluate(masks, data, out, split=split, title=title, protocols=("wmh2017", "synapse_net_paper"))
+    found = evaluate(masks, data, out, split=split, title=title, protocols=protocols)
     assert run / "best" / PAGE_FILE in found.files
     return found.report
 
@@ -53,7 +54,7 @@ def test_training_says_what_it_learned_from(run: Path):
 
 
 def test_evaluation_adds_its_figures(run: Path, cohort: Path):
-    report = evaluated(run, cohort, "test")
+    report = evaluated(run, cohort, "test", protocols=("wmh2017", "synapse_net_paper"))
     (result,) = read_card(run / "best").results
     assert (result.cases, result.patients, result.learned_from, result.chosen_by) == (1, 1, 0, 0)
     means = {f"{line.protocol}.{line.region}.{line.metric}": line.mean for line in report.summary}

@@ -14,6 +14,9 @@ SOFT: Final = "#55626f"
 COLOURS: Final = ("#0b5c8a", "#d9822b", "#2a9d6f", "#b04a7a", "#6a5acd", "#8a6d3b", "#3f9ac9", "#5f6b76")
 """They stay apart for every kind of colour blindness when neighbours in this order are compared."""
 
+_LEFT, _RIGHT, _BELOW, _ABOVE = 0.75, 0.1, 0.45, 0.45
+"""Inches around a chart, for ticks of six digits or so, for the name of its axis, and for a title of two lines."""
+
 STYLE: Final[dict[Any, Any]] = {
     "axes.edgecolor": SOFT,
     "axes.grid": True,
@@ -30,6 +33,37 @@ STYLE: Final[dict[Any, Any]] = {
 def new_figure(*, width_inches: float, height_inches: float) -> Figure:
     """Return an empty figure whose parts do not overlap."""
     return Figure(figsize=(width_inches, height_inches), layout="constrained")
+
+
+def new_charts(
+    *, width_inches: float, height_inches: float, lines: int = 1, columns: int = 1
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure and its empty charts, line by line, each with set room for title, ticks and names of its axes.
+
+    `new_figure` finds the room that is needed, which takes as long as to draw.
+
+    Args:
+        width_inches: Of one chart with the room around it.
+        height_inches: The same, from top to bottom.
+        lines: How many below each other.
+        columns: How many beside each other.
+    """
+    width, height = width_inches - _LEFT - _RIGHT, height_inches - _BELOW - _ABOVE
+    figure = Figure(figsize=(columns * width_inches, lines * height_inches))
+    every = figure.subplots(
+        lines,
+        columns,
+        squeeze=False,
+        gridspec_kw={
+            "left": _LEFT / width_inches / columns,
+            "right": 1 - _RIGHT / width_inches / columns,
+            "bottom": _BELOW / height_inches / lines,
+            "top": 1 - _ABOVE / height_inches / lines,
+            "wspace": (_LEFT + _RIGHT) / width,
+            "hspace": (_BELOW + _ABOVE) / height,
+        },
+    )
+    return figure, list(every.ravel())
 
 
 def as_svg(figure: Figure) -> bytes:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from lesionlab.core.interval import mean_interval
 from lesionlab.core.lesion_table import SIZE_CLASSES, LesionRow
 from lesionlab.core.report import Row
-from lesionlab.pages.chart import INK, SOFT, as_svg, chart_style, colour_of, new_figure
+from lesionlab.pages.chart import INK, SOFT, as_svg, chart_style, colour_of, new_charts
 from lesionlab.pages.offline_page import ARROWS, unit_words
 
 COLUMNS = 4
@@ -25,13 +25,13 @@ def draw_distributions(scores: Sequence[Sequence[Row]]) -> bytes:
     lines = -(-len(scores) // COLUMNS)
     rng = np.random.default_rng(0)
     with chart_style():
-        figure = new_figure(width_inches=10.0, height_inches=2.5 * lines)
-        every = figure.subplots(lines, COLUMNS, squeeze=False).ravel()
+        figure, every = new_charts(width_inches=2.5, height_inches=2.5, lines=lines, columns=COLUMNS)
         for axes, rows in zip(every, scores, strict=False):
             values = [row.value for row in rows]
             axes.boxplot(values, widths=0.5, showfliers=False, medianprops={"color": INK})
             axes.scatter(1 + rng.uniform(-0.16, 0.16, len(values)), values, s=9, color=colour_of(0), alpha=0.6, lw=0)
-            axes.set_title(f"{rows[0].region} {rows[0].metric} {ARROWS[rows[0].is_higher_better]}", fontsize=9)
+            title = f"{rows[0].region}\n{rows[0].metric} {ARROWS[rows[0].is_higher_better]}"
+            axes.set_title(title, loc="right", fontsize=9)  # a long name takes room on the left
             axes.set_ylabel(unit_words(rows[0].unit))
             axes.set_xticks([])
         for axes in every[len(scores) :]:
@@ -52,8 +52,7 @@ def draw_bland_altman(predicted_ml: Sequence[float], reference_ml: Sequence[floa
     predicted, reference = np.asarray(predicted_ml), np.asarray(reference_ml)
     difference = predicted - reference
     with chart_style():
-        figure = new_figure(width_inches=5.0, height_inches=3.6)
-        axes = figure.subplots()
+        figure, (axes,) = new_charts(width_inches=5.0, height_inches=3.6)
         axes.scatter((predicted + reference) / 2, difference, s=18, color=colour_of(0), alpha=0.7, linewidths=0)
         axes.axhline(0, color=SOFT, linewidth=0.8)
         _draw_level(axes, float(difference.mean()), words="bias", style="solid")
@@ -73,8 +72,7 @@ def draw_recall_by_size(lesions: Sequence[LesionRow]) -> bytes:
         lesions: Of the reference and one region; at least one.
     """
     with chart_style():
-        figure = new_figure(width_inches=5.0, height_inches=3.6)
-        axes = figure.subplots()
+        figure, (axes,) = new_charts(width_inches=5.0, height_inches=3.6)
         by_size: dict[str, list[LesionRow]] = {}
         for lesion in lesions:
             by_size.setdefault(lesion.size_class, []).append(lesion)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lesionlab.pages.chart import as_svg, chart_style, colour_of, new_figure
+from lesionlab.pages.chart import as_svg, chart_style, colour_of, new_charts
 from lesionlab.pages.offline_page import address, render_page
 
 TITLES = {
@@ -82,8 +82,7 @@ def _draw(history: Sequence[Mapping[str, float]], name: str, *, best_step: int) 
     """Return the curve of one number over the steps."""
     points = [(entry["step"], entry[name]) for entry in history if name in entry]
     with chart_style():
-        figure = new_figure(width_inches=4.6, height_inches=2.5)
-        axes = figure.subplots()
+        figure, (axes,) = new_charts(width_inches=4.6, height_inches=2.6)
         steps, values = zip(*points, strict=True)
         axes.plot(steps, values, color=colour_of(0), marker="o", markersize=3 if len(points) < 40 else 0)
         axes.axvline(best_step, color=colour_of(1), linestyle="dashed", linewidth=1)

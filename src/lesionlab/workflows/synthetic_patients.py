@@ -27,7 +27,10 @@ SUBSLICES = 2
 """A thick slice is the mean of this many thin ones, which blurs edges as partial volume does."""
 
 _ASIDE_MM = 22.0
-"""A lesion on one side has its middle at least so far from that of the head, so that it stays there."""
+"""A lesion on one side has its middle at least so far from that of the head."""
+
+_SPARED_MM = 6.0
+"""It ends so far from the middle of the head, as most do at the falx."""
 
 PARTS = ("training", "training", "validation", "test", "training", "test")
 """The parts that patients go to in turn."""
@@ -186,8 +189,12 @@ def draw_patient(
     site: Site,
     spacing_mm: Spacing,
     pathology: Pathology = "white_matter",
+    is_stripped: bool = False,
 ) -> Patient:
-    """Draw one patient: a deformed brain, its lesions, and what the site's scanner makes of them."""
+    """Draw one patient: a deformed brain, its lesions, and what the site's scanner makes of them.
+
+    With `is_stripped` all that is not brain is 0 in the scans, as tools leave it that take off the skull.
+    """
     shape = tuple(round(extent / size) for extent, size in zip(FIELD_OF_VIEW_MM, spacing_mm, strict=True))
     thin_mm = (spacing_mm[0], spacing_mm[1], spacing_mm[2] / SUBSLICES)
     own = _deform(anatomy, (shape[0], shape[1], shape[2] * SUBSLICES), generator, thin_mm=thin_mm)
@@ -201,6 +208,9 @@ def draw_patient(
         _scan(_thicken(_contrast(own, lesion, infarct, values=values)), generator, site=site)
         for values in (site.flair, site.t1)
     )
+    if is_stripped:
+        brain = _thicken(own.depth_mm) > 0
+        flair, t1 = (np.where(brain, scan, np.float32(0)) for scan in (flair, t1))
     return Patient(flair=flair, t1=t1, label=label, grid=Grid.of(shape, affine))
 
 
@@ -267,11 +277,12 @@ def _draw_infarct(own: Anatomy, generator: np.random.Generator, *, thin_mm: Spac
 
 
 def _draw_one_sided(own: Anatomy, generator: np.random.Generator, *, thin_mm: Spacing) -> Bool[np.ndarray, "x y z"]:
-    """Draw one lesion of about 2 to 30 ml, as a stroke or a tumour makes it, away from the middle of the brain."""
-    ramp = np.arange(own.white.shape[0]) - (own.white.shape[0] - 1) / 2
-    is_aside = np.abs(ramp) * thin_mm[0] > _ASIDE_MM
-    places = is_aside[:, None, None] & (own.depth_mm > 8)
-    return _draw_ellipsoid(own, generator, places=places, radii_mm=(8.0, 18.0), thin_mm=thin_mm)
+    """Draw one lesion of about 15 to 85 ml, as a large stroke or a tumour makes it, that ends before the midline."""
+    aside_mm = (np.arange(own.white.shape[0]) - (own.white.shape[0] - 1) / 2)[:, None, None] * thin_mm[0]
+    places = (np.abs(aside_mm) > _ASIDE_MM) & (own.depth_mm > 8)
+    lesion = _draw_ellipsoid(own, generator, places=places, radii_mm=(15.0, 30.0), thin_mm=thin_mm)
+    side = np.sign(np.sum(aside_mm * lesion))
+    return np.asarray(lesion & (side * aside_mm > _SPARED_MM))
 
 
 def _draw_ellipsoid(

@@ -15,10 +15,12 @@ TABLE_FILE = "cases.csv"
 HEALTHY, ILL = "healthy", "patient"
 
 
-def make_sided_cohort(folder: Path, *, people: int, seed: int, spacing_mm: Spacing = (2.0, 2.0, 3.0)) -> Path:
+def make_sided_cohort(
+    folder: Path, *, people: int, seed: int, spacing_mm: Spacing = (2.0, 2.0, 3.0), is_stripped: bool = False
+) -> Path:
     """Write synthetic people in the layout table, healthy and ill in turns, and return the table.
 
-    A patient has one lesion, in one hemisphere, bright on FLAIR, and on T1 as dark as grey matter; a healthy one has
+    A patient has one lesion of 15 to 85 ml, in one hemisphere, bright on FLAIR, and on T1 as dark as grey matter; a healthy one has
     none. Of every three people of a kind the last is for test; two sites take turns. The same arguments give the same
     bytes, and a larger cohort contains the smaller.
 
@@ -28,6 +30,7 @@ def make_sided_cohort(folder: Path, *, people: int, seed: int, spacing_mm: Spaci
         people: How many.
         seed: Makes one cohort differ from another.
         spacing_mm: Voxel size; slices are axial.
+        is_stripped: Whether all that is not brain is 0.
 
     Raises:
         OptionError: The package nilearn, which carries the template, is not installed.
@@ -44,6 +47,7 @@ def make_sided_cohort(folder: Path, *, people: int, seed: int, spacing_mm: Spaci
             site=site,
             spacing_mm=spacing_mm,
             pathology="one_sided" if is_ill else "none",
+            is_stripped=is_stripped,
         )
         name = f"person{number:03}"
         files = {kind: f"{name}_{kind}.nii.gz" for kind in ("flair", "t1", "mask")}
