@@ -1,5 +1,6 @@
 """What every test shares: type and shape checks at run time, and the material beside the project."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -51,6 +52,12 @@ USUAL_LIMIT_S = 900
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the long tests, the longest first, so that no process is left with one of them at the end."""
     items.sort(key=_limit_s, reverse=True)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector of garbage from looking at what imports made, again and again: it stays until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 def _limit_s(item: pytest.Item) -> float:
