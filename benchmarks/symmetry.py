@@ -24,9 +24,9 @@ from lesionlab.workflows.synthetic_sides import make_sided_cohort
 
 PEOPLE = 240
 SEEDS = (0, 1, 2)
-SMALL = ('modalities=["flair"]', "preprocessing.spacing_mm=[3.2,6.4,6.4]", "network.options.width=12",
-         "network.options.window=4")  # fmt: skip
-PRETRAINING = (*SMALL, "size=[64,32,32]", "cut_out.share=0.1", "schedule.batch=8", "schedule.learning_rate=1e-3",
+SMALL = ('modalities=["flair"]', "preprocessing.spacing_mm=[3.2,6.4,6.4]", "preprocessing.bias_field=mirror",
+         "network.options.width=12", "network.options.window=4")  # fmt: skip
+PRETRAINING = (*SMALL, "size=[64,32,32]", "cut_out.share=0.1", "schedule.batch=8", "schedule.learning_rate=2e-3",
                "schedule.warm_up=0.05", "schedule.validate_every=50", "schedule.precision=float32")  # fmt: skip
 FEW_LABELS = (*SMALL, "sampling.size=[64,32,32]", "training.epochs=40", "training.batch=6",
               "training.learning_rate=5e-4", "validation.every=2", "training.precision=float32")  # fmt: skip

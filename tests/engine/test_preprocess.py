@@ -6,6 +6,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from tiny_training import AFFINE, SHAPE, phantom, save
 
 from lesionlab.core.case import Case
@@ -213,10 +214,16 @@ def test_a_brain_that_is_asked_for_and_not_there_is_refused(case: Case):
         prepared_of(elsewhere, foreground="brain_mask")
 
 
-def test_n4_changes_images_of_mri_and_no_label(case: Case):
-    plain, even = prepared_of(case), prepared_of(case, bias_field="n4")
+@pytest.mark.parametrize("way", ["n4", "mirror"])
+def test_evening_out_changes_images_of_mri_and_no_label(case: Case, way: str):
+    plain, even = prepared_of(case, straighten=True), prepared_of(case, straighten=True, bias_field=way)
     assert even.geometry == plain.geometry
     np.testing.assert_array_equal(even.label, plain.label)
     assert not np.array_equal(even.image, plain.image)
-    fixed = {"normalisation": "unit_range"}
-    np.testing.assert_array_equal(prepared_of(case, bias_field="n4", **fixed).image, prepared_of(case, **fixed).image)
+    fixed = {"normalisation": "unit_range", "straighten": True}
+    np.testing.assert_array_equal(prepared_of(case, bias_field=way, **fixed).image, prepared_of(case, **fixed).image)
+
+
+def test_sides_are_compared_only_where_the_head_is_upright(case: Case):
+    with pytest.raises(ValidationError, match="straighten = true"):
+        prepared_of(case, bias_field="mirror")

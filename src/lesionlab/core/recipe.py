@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from lesionlab.core.errors import RecipeError
 from lesionlab.core.registry import nearest_name
@@ -49,17 +58,24 @@ class Preprocessing(Section):
     `normalisation` names one way for all modalities, or lets each name decide: "unit_range" for ct, "picture" for
     red, green, blue and grey, "z_score" for all others, which are MRI. "unit_range" brings the ends of the window, or
     without one the percentiles of the foreground, to 0 and 1. With the foreground "brain_mask", only what the dataset's
-    own mask of the brain shows is kept. The bias field of images with "z_score" is left as it is, or evened out by N4.
+    own mask of the brain shows is kept. The bias field of images with "z_score" is left as it is, or divided out: as N4
+    finds it, or, with "mirror", as far as it makes one side of a straightened head brighter than the other.
     """
 
     foreground: Literal["above_background", "above_minimum", "everything", "brain_mask"] = "above_background"
-    bias_field: Literal["as_stored", "n4"] = "as_stored"
+    bias_field: Literal["as_stored", "n4", "mirror"] = "as_stored"
     normalisation: Literal["by_modality", "z_score", "unit_range", "picture"] = "by_modality"
     percentiles: tuple[Percentile, Percentile] = (2.0, 98.0)
     spacing_mm: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
     resample_modalities: bool = False
     straighten: bool = False
     window: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _check_sides(self) -> "Preprocessing":
+        if self.bias_field == "mirror" and not self.straighten:
+            raise ValueError('bias_field "mirror" compares the sides of a straightened head: straighten = true')
+        return self
 
 
 class Sampling(Section):

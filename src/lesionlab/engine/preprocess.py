@@ -18,6 +18,7 @@ from lesionlab.engine.images import Image
 from lesionlab.transforms.bias_field import without_bias_field
 from lesionlab.transforms.geometry import Geometry
 from lesionlab.transforms.midplane import find_midplane, straight_grid
+from lesionlab.transforms.mirror_shading import evenly_lit
 from lesionlab.transforms.normalise import (
     Normalisation,
     foreground_level,
@@ -156,8 +157,11 @@ def _scaled(
 ) -> Float32[np.ndarray, "x y z"]:
     if settings.foreground == "brain_mask" and head.any():
         image = np.where(head, image, image[head].min())
-    if settings.bias_field == "n4" and _scheme(modality, settings) == "z_score":
-        image = without_bias_field(image, head, spacing_mm=spacing_mm)
+    if _scheme(modality, settings) == "z_score":
+        if settings.bias_field == "n4":
+            image = without_bias_field(image, head, spacing_mm=spacing_mm)
+        elif settings.bias_field == "mirror":
+            image = evenly_lit(image, head)
     return _normalise(modality, image, foreground=head, settings=settings)
 
 

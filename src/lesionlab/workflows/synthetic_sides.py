@@ -20,9 +20,9 @@ def make_sided_cohort(
 ) -> Path:
     """Write synthetic people in the layout table, healthy and ill in turns, and return the table.
 
-    A patient has one lesion of 15 to 85 ml, in one hemisphere, bright on FLAIR, and on T1 as dark as grey matter; a healthy one has
-    none. Of every three people of a kind the last is for test; two sites take turns. The same arguments give the same
-    bytes, and a larger cohort contains the smaller.
+    A patient has one lesion of 15 to 85 ml, in one hemisphere, bright on FLAIR, and on T1 as dark as grey matter; a
+    healthy one has none. Of every three people of a kind the last is for test; two sites take turns. The same arguments
+    give the same bytes, and a larger cohort contains the smaller.
 
     Args:
         folder: Gets ``cases.csv`` and, for each person, ``<id>_flair.nii.gz``, ``<id>_t1.nii.gz`` and
