@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-_SHADING_POWERS = ((1, 0, 0), (3, 0, 0), (1, 1, 0), (1, 0, 1), (1, 2, 0), (1, 0, 2), (1, 1, 1))
+_POWERS = ((1, 0, 0), (3, 0, 0), (1, 1, 0), (1, 0, 1), (1, 2, 0), (1, 0, 2), (1, 1, 1))
 """Of x, y and z: the polynomial of third degree that changes its sign when left and right are exchanged."""
 
-_SHADING_VOXELS = 20_000
+_VOXELS = 20_000
 """So many tell the polynomial."""
 
-_SHADING_ROUNDS, _UNEXPLAINED = 8, 3.0
+_ROUNDS, _UNEXPLAINED = 8, 3.0
 """So often it is fitted, each time without the places that the last one misses by more than so many median errors."""
 
 
@@ -34,7 +34,7 @@ def evenly_lit(image: Float32[np.ndarray, "x y z"], head: Bool[np.ndarray, "x y 
     both &= both[::-1]
     middle = len(image) // 2
     x, y, z = np.nonzero(both[middle:])  # the other half says the same
-    step = max(1, len(x) // _SHADING_VOXELS)
+    step = max(1, len(x) // _VOXELS)
     places = (x[::step] + middle, y[::step], z[::step])
     ratio = np.log(above[places]) - np.log(above[::-1][places])
     axes = [np.linspace(-1, 1, size) for size in image.shape]
@@ -46,9 +46,9 @@ def evenly_lit(image: Float32[np.ndarray, "x y z"], head: Bool[np.ndarray, "x y 
 
 def _fit(points: list[Float[np.ndarray, "point"]], values: Float[np.ndarray, "point"]) -> Float[np.ndarray, "term"]:
     """Return the weights of the polynomial through most of the values."""
-    terms = np.stack([_polynomial(points, one) for one in np.eye(len(_SHADING_POWERS))], axis=1)
-    weights, fits = np.zeros(len(_SHADING_POWERS)), np.ones(len(values), dtype=np.bool_)
-    for _ in range(_SHADING_ROUNDS if len(values) else 0):
+    terms = np.stack([_polynomial(points, one) for one in np.eye(len(_POWERS))], axis=1)
+    weights, fits = np.zeros(len(_POWERS)), np.ones(len(values), dtype=np.bool_)
+    for _ in range(_ROUNDS if len(values) else 0):
         weights = np.linalg.lstsq(terms[fits], values[fits])[0]
         error = np.abs(values - terms @ weights)
         fits = error <= _UNEXPLAINED * np.median(error[fits])
@@ -58,5 +58,5 @@ def _fit(points: list[Float[np.ndarray, "point"]], values: Float[np.ndarray, "po
 def _polynomial(points: Sequence[Float[np.ndarray, "..."]], weights: Float[np.ndarray, "term"]) -> np.ndarray:
     """Return its values at points given by their three coordinates, which may be those of a grid's axes."""
     x, y, z = points
-    terms = zip(weights.tolist(), _SHADING_POWERS, strict=True)
+    terms = zip(weights.tolist(), _POWERS, strict=True)
     return np.asarray(sum(weight * x**i * y**j * z**k for weight, (i, j, k) in terms if weight))
