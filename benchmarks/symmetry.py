@@ -14,7 +14,6 @@ import csv
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from statistics import mean
 
@@ -26,8 +25,9 @@ PEOPLE = 240
 SEEDS = (0, 1, 2)
 SMALL = ('modalities=["flair"]', "preprocessing.spacing_mm=[3.2,6.4,6.4]", "preprocessing.bias_field=mirror",
          "network.options.width=12", "network.options.window=4")  # fmt: skip
-PRETRAINING = (*SMALL, "size=[64,32,32]", "cut_out.share=0.1", "schedule.batch=8", "schedule.learning_rate=2e-3",
-               "schedule.warm_up=0.05", "schedule.validate_every=50", "schedule.precision=float32")  # fmt: skip
+PRETRAINING = (*SMALL, "size=[64,32,32]", "cut_out.share=0.1", "objectives.symmetry.weight=4", "schedule.batch=8",
+               "schedule.learning_rate=2e-3", "schedule.warm_up=0.05", "schedule.validate_every=50",
+               "schedule.precision=float32")  # fmt: skip
 FEW_LABELS = (*SMALL, "sampling.size=[64,32,32]", "training.epochs=40", "training.batch=6",
               "training.learning_rate=5e-4", "validation.every=2", "training.precision=float32")  # fmt: skip
 
@@ -89,11 +89,10 @@ def main() -> None:
         make_sided_cohort(people, people=PEOPLE, seed=0, spacing_mm=(3.0, 3.0, 3.0), is_stripped=True)
     data, changes = f"table:{people}", changed((*PRETRAINING, f"schedule.steps={steps}"))
     lesionlab("pretrain", "pretrain_t1", data, out / "untrained", "--store", store, "--stop-after", "0", *changes)
-    started = time.perf_counter()
     lesionlab("pretrain", "pretrain_t1", data, out / "encoder", "--store", store, *changes)
-    minutes = (time.perf_counter() - started) / 60
-    lines = (out / "encoder" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    losses = [{name: value for name, value in json.loads(line).items() if "loss" in name} for line in lines]
+    lines = [json.loads(line) for line in (out / "encoder" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    minutes = sum(lines[0]["step"] / line["steps_per_second"] for line in lines) / 60
+    losses = [{name: round(value, 3) for name, value in line.items() if "loss" in name} for line in lines]
     start = ("--start-from", f"own:{out / 'encoder' / 'last' / 'weights.safetensors'}")
     areas = {
         "from_scratch": few_labels(data, out / "scratch", store=store, start=()),
