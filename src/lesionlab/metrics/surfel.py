@@ -81,9 +81,12 @@ def contour_lengths_mm(spacing_mm: Spacing) -> Float[np.ndarray, "16"]:
 
 
 def distance_reached(distances: Distances, areas: Distances, percent: float) -> float:
-    """Return the smallest of sorted distances within which so much of the area lies."""
+    """Return the smallest of sorted distances within which so much of the area lies.
+
+    Differs: an area that is just as much is enough, however its sum was rounded, which depends on the order of axes.
+    """
     cumulative = np.cumsum(areas) / areas.sum()
-    return float(distances[min(int(np.searchsorted(cumulative, percent / 100)), len(distances) - 1)])
+    return float(distances[min(int(np.searchsorted(cumulative, percent / 100 - 1e-9)), len(distances) - 1)])
 
 
 def sorted_by_distance(distances: Distances, areas: Distances) -> tuple[Distances, Distances]:
