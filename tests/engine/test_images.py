@@ -225,10 +225,10 @@ def test_a_header_that_claims_too_much_costs_nothing(tmp_path: Path, side: int):
     """1200 cubed is a size that we read, but the file does not hold it."""
     path = bomb(tmp_path / "bomb.nii.gz", side)
     tracemalloc.start()
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(ImageError, match="bomb"):
         read_image(path)
-    seconds, (_, peak_bytes) = time.monotonic() - started, tracemalloc.get_traced_memory()
+    seconds, (_, peak_bytes) = time.process_time() - started, tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert seconds < 1
     assert peak_bytes < 20e6
