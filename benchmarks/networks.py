@@ -1,11 +1,10 @@
 """Every network at one size: parameters, arithmetic, time and memory of a training step; MONAI's class beside ours.
 
-Each network has a process of its own, so that the peak of memory is its own. A peer has the same sizes, not the same
-weights. Networks for slices see 2 x 208 x 208, those for volumes 64 x 64 x 64.
+Each network has a process of its own with one thread, so that the peak of memory is its own. A peer has the same sizes,
+not the same weights. Networks for slices see 2 x 208 x 208, those for volumes 64 x 64 x 64, of two modalities.
 """
 
 import json
-import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from multiprocessing import get_context
 from typing import Any
 
 import torch
-from peers import RESULTS, machine
+from peers import RESULTS, machine, memory_mb
 from torch import nn
 
 import lesionlab.networks  # noqa: F401 - registers them
@@ -25,30 +24,32 @@ ROUNDS = 3
 
 
 def main() -> None:
-    """Print one line per network and write results/networks.json."""
+    """Print one line per network and write results/networks.json, which is whole after each of them."""
     found: dict[str, Any] = {}
+    RESULTS.mkdir(exist_ok=True)
     with get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         for name in network:
             found[name] = {"ours": pool.apply(measure, (name, False))}
             if name in PEERS:
                 found[name]["monai"] = pool.apply(measure, (name, True))
-            print(name, found[name])
-    RESULTS.mkdir(exist_ok=True)
-    text = json.dumps({"networks": found, "rounds": ROUNDS, **machine()}, indent=1)
-    (RESULTS / "networks.json").write_text(text + "\n", encoding="utf-8")
+            print(name, found[name], flush=True)
+            text = json.dumps({"networks": found, "rounds": ROUNDS, **machine()}, indent=1)
+            (RESULTS / "networks.json").write_text(text + "\n", encoding="utf-8")
 
 
 def measure(name: str, is_peer: bool) -> dict[str, float]:
     """Return what one training step costs: forward, backward, in single precision."""
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     module = PEERS[name]() if is_peer else network.build(name, modalities=2, regions=1)
     facts: dict[str, float] = {"parameters": sum(part.numel() for part in module.parameters())}
     axes = network.get(name).spatial_dims
     channels = 4 if getattr(network.get(name), "sees_mirror", False) and not is_peer else 2
     image = torch.randn(1, channels, *SPACES[axes])
+    before_mb = memory_mb("VmRSS")
     seconds = [_step(module, image) for _ in range(1 + ROUNDS)][1:]
     facts["step_s"] = round(statistics.median(seconds), 3)
-    facts["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    facts["step_mb"] = round(memory_mb("VmHWM") - before_mb)
     if not is_peer:
         with torch.device("meta"):
             hollow = network.build(name, modalities=2, regions=1)
