@@ -1,6 +1,5 @@
 """The whole road on patients who never lived: make, train, tune, predict, evaluate."""
 
-import logging
 from pathlib import Path
 
 from lesionlab.core.errors import OptionError
@@ -9,8 +8,6 @@ from lesionlab.workflows.predict import predict
 from lesionlab.workflows.synthetic_patients import PARTS, make_cohort
 from lesionlab.workflows.train import train
 from lesionlab.workflows.tune import tune
-
-logger = logging.getLogger(__name__)
 
 FEWEST_PATIENTS = len(PARTS)
 
@@ -43,7 +40,6 @@ def run_demo(out: Path, *, patients: int = 16, seed: int = 0) -> tuple[Path, ...
             next_step=f"--patients {FEWEST_PATIENTS}",
         )
     cohort = out / "patients"
-    logger.info("drawing %d synthetic patients", patients)
     make_cohort(cohort, patients=patients, seed=seed)
     data = f"wmh2017:{cohort}"
     train("demo", data, out / "training", changes=[f"training.seed={seed}"])

@@ -4,9 +4,11 @@ They look enough like the WMH challenge's scans to try every verb, and tell noth
 real ones.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
 from einops import reduce
@@ -17,7 +19,11 @@ from scipy.interpolate import make_interp_spline
 from lesionlab.core.errors import OptionError
 from lesionlab.core.grid import Grid
 from lesionlab.core.metric import Spacing
+from lesionlab.core.progress import Tracker
+from lesionlab.engine.cases_at_once import how_many_at_once, work_through
 from lesionlab.engine.images import write_image
+
+Drawn = TypeVar("Drawn")
 
 FIELD_OF_VIEW_MM = (170.0, 210.0, 144.0)
 CENTRE = (98.0, 116.0, 84.0)
@@ -25,6 +31,9 @@ CENTRE = (98.0, 116.0, 84.0)
 
 SUBSLICES = 2
 """A thick slice is the mean of this many thin ones, which blurs edges as partial volume does."""
+
+_BYTES_PER_VOXEL = 64
+"""Drawing a person takes at most so much memory for each voxel of the thin slices."""
 
 _ASIDE_MM = 22.0
 """A lesion on one side has its middle at least so far from that of the head."""
@@ -132,16 +141,25 @@ def make_cohort(folder: Path, *, patients: int, seed: int, spacing_mm: Spacing =
         StorageError: A file could not be written whole.
     """
     anatomy = load_anatomy()
-    written = []
-    for number in range(patients):
+
+    def write(number: int) -> Path:
         site = SITES[(number + number // len(PARTS)) % len(SITES)]
         patient = draw_patient(anatomy, np.random.default_rng([seed, number]), site=site, spacing_mm=spacing_mm)
         case_folder = folder / PARTS[number % len(PARTS)] / site.name / str(number)
         write_image(case_folder / "pre" / "FLAIR.nii.gz", patient.flair, grid=patient.grid)
         write_image(case_folder / "pre" / "T1.nii.gz", patient.t1, grid=patient.grid)
         write_image(case_folder / "wmh.nii.gz", patient.label, grid=patient.grid)
-        written.append(case_folder)
-    return tuple(written)
+        return case_folder
+
+    return write_people(patients, write, spacing_mm=spacing_mm)
+
+
+def write_people(people: int, write: Callable[[int], Drawn], *, spacing_mm: Spacing) -> tuple[Drawn, ...]:
+    """Return what `write` gives for each number below `people`; several are drawn at once, and progress is shown."""
+    voxels = SUBSLICES * math.prod(FIELD_OF_VIEW_MM) / math.prod(spacing_mm)
+    at_once = how_many_at_once(round(_BYTES_PER_VOXEL * voxels))
+    with Tracker("drawing synthetic people", total=people) as tracker:
+        return work_through(range(people), write, at_once=at_once, tracker=tracker)
 
 
 def load_anatomy() -> Anatomy:

@@ -9,7 +9,7 @@ import numpy as np
 from lesionlab.core.metric import Spacing
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.images import write_image
-from lesionlab.workflows.synthetic_patients import SITES, draw_patient, load_anatomy
+from lesionlab.workflows.synthetic_patients import SITES, draw_patient, load_anatomy, write_people
 
 TABLE_FILE = "cases.csv"
 HEALTHY, ILL = "healthy", "patient"
@@ -37,8 +37,8 @@ def make_sided_cohort(
         StorageError: A file could not be written whole.
     """
     anatomy = load_anatomy()
-    rows = []
-    for number in range(people):
+
+    def write(number: int) -> list[str]:
         is_ill, turn = number % 2 == 1, number // 2
         site = SITES[turn % len(SITES)]
         drawn = draw_patient(
@@ -54,7 +54,9 @@ def make_sided_cohort(
         for file, array in zip(files.values(), (drawn.flair, drawn.t1, drawn.label), strict=True):
             write_image(folder / file, array, grid=drawn.grid)
         split = "test" if turn % 3 == 2 else ""
-        rows.append([name, site.name, split, ILL if is_ill else HEALTHY, files["mask"], files["flair"], files["t1"]])
+        return [name, site.name, split, ILL if is_ill else HEALTHY, files["mask"], files["flair"], files["t1"]]
+
+    rows = write_people(people, write, spacing_mm=spacing_mm)
     stream = io.StringIO(newline="")
     header = ["id", "site", "split", "category", "label", "flair", "t1"]
     csv.writer(stream, lineterminator="\n").writerows([header, *rows])
