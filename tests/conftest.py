@@ -5,10 +5,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
 # Every annotated argument and result of lesionlab is checked, tensor shapes included, while tests run.
 install_import_hook("lesionlab", "beartype.beartype")
+
+# How long an example takes belongs to the machine: it is never what a test fails for.
+settings.register_profile("lesionlab", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("lesionlab")
 
 pytest_plugins = ["tiny_training", "category_cohort"]
 

@@ -39,7 +39,7 @@ def references(reference: Tensor) -> Iterator[Tensor]:
 
 
 @every_loss
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10_000), space=st.sampled_from(SPACES), scale=st.sampled_from([0.0, 1.0, 1e4]))
 def test_loss_is_a_finite_number_with_a_finite_gradient(
     name: str, seed: int, space: tuple[int, ...], scale: float
@@ -57,7 +57,7 @@ def test_loss_is_a_finite_number_with_a_finite_gradient(
 
 
 @every_loss
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10_000), space=st.sampled_from(SPACES))
 def test_better_logits_cost_less(name: str, seed: int, space: tuple[int, ...]) -> None:
     noise, reference = random_case(seed, space)
@@ -68,7 +68,7 @@ def test_better_logits_cost_less(name: str, seed: int, space: tuple[int, ...]) -
 
 
 @every_loss
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10_000), space=st.sampled_from(SPACES))
 def test_ignored_voxels_have_no_influence(name: str, seed: int, space: tuple[int, ...]) -> None:
     logits, reference = random_case(seed, space)

@@ -26,7 +26,7 @@ def mask_of(windows: Windows) -> torch.Tensor:
     return windows.masks.repeat_interleave(counts, dim=0)[windows.places]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     grid=grids,
     window=st.integers(1, 8),
@@ -39,7 +39,7 @@ def test_merge_undoes_split(grid: tuple[int, ...], window: int, is_shifted: bool
     assert torch.equal(windows.merge(windows.split(tokens)), tokens)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(grid=grids, window=st.integers(1, 6), is_shifted=st.booleans())
 def test_correct_windows_show_real_tokens_that_no_roll_has_joined(
     grid: tuple[int, ...], window: int, is_shifted: bool

@@ -16,7 +16,7 @@ def drawn(seed: int, kinds: int, *, count: int = 25) -> tuple[np.ndarray, np.nda
     return probabilities, probabilities.argmax(axis=1), generator.integers(0, kinds, count)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @seeds
 def test_rates_are_shares_of_counted_cases(seed: int, kinds: int):
     _, predicted, reference = drawn(seed, kinds)
@@ -35,7 +35,7 @@ def test_rates_are_shares_of_counted_cases(seed: int, kinds: int):
     assert of_classes.balanced_accuracy(table)[0] == pytest.approx(np.mean(rates))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @seeds
 def test_a_weight_is_a_repeated_case(seed: int, kinds: int):
     probabilities, predicted, reference = drawn(seed, kinds)
@@ -51,7 +51,7 @@ def test_a_weight_is_a_repeated_case(seed: int, kinds: int):
         assert errors[draw] == pytest.approx(of_classes.calibration_error(said[again], came_true[again])[0])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @seeds
 def test_calibration_error_bin_by_bin(seed: int, kinds: int):
     probabilities, _, reference = drawn(seed, kinds)

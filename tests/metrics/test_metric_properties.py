@@ -61,7 +61,7 @@ def unequal(first: MaskPair, second: MaskPair, *, names: Iterable[str] = BUILT) 
     return [name for name in names if not same(BUILT[name](first), BUILT[name](second))]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(pair=mask_pairs(), axis=st.sampled_from([0, 1, 2]))
 def test_mirror_images_score_alike(pair: MaskPair, axis: int) -> None:
     mirrored = MaskPair(
@@ -70,7 +70,7 @@ def test_mirror_images_score_alike(pair: MaskPair, axis: int) -> None:
     assert not unequal(pair, mirrored)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(pair=mask_pairs(), order=st.permutations([0, 1, 2]))
 def test_the_order_of_axes_does_not_matter(pair: MaskPair, order: list[int]) -> None:
     x, y, z = (pair.spacing_mm[axis] for axis in order)
@@ -80,14 +80,14 @@ def test_the_order_of_axes_does_not_matter(pair: MaskPair, order: list[int]) -> 
     assert not unequal(pair, turned, names=WITHOUT_SLICE_AXIS)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(pair=mask_pairs())
 def test_prediction_and_reference_may_change_places(pair: MaskPair) -> None:
     swapped = MaskPair(predicted=pair.reference, reference=pair.predicted, spacing_mm=pair.spacing_mm)
     assert not unequal(pair, swapped, names=BUILT.keys() - DIRECTED)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(pair=mask_pairs(), margin=st.integers(1, 3))
 def test_background_around_the_volume_changes_nothing(pair: MaskPair, margin: int) -> None:
     def padded(mask: Mask) -> Mask:
@@ -97,7 +97,7 @@ def test_background_around_the_volume_changes_nothing(pair: MaskPair, margin: in
     assert not unequal(pair, wider, names=set(WITHOUT_SLICE_AXIS) - OF_THE_VOLUME)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(pair=mask_pairs())
 def test_dice_follows_its_definition(pair: MaskPair) -> None:
     both = np.count_nonzero(pair.predicted & pair.reference)
@@ -105,7 +105,7 @@ def test_dice_follows_its_definition(pair: MaskPair) -> None:
     assert same(Dice(both_empty=0.25)(pair), 2 * both / voxels if voxels else 0.25)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(pair=mask_pairs(), factor=st.sampled_from([0.5, 2.0]))
 def test_distances_grow_with_spacing_and_nothing_else_does(pair: MaskPair, factor: float) -> None:
     x, y, z = (factor * spacing for spacing in pair.spacing_mm)
@@ -121,7 +121,7 @@ def test_distances_grow_with_spacing_and_nothing_else_does(pair: MaskPair, facto
     assert not grown_otherwise
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(pair=mask_pairs(), tolerance_mm=st.sampled_from([0.5, 1.0, 4.0]))
 def test_surface_dice_rises_with_its_tolerance(pair: MaskPair, tolerance_mm: float) -> None:
     for name in ("nsd", "nsd_of_fractions", "nsd_surfel"):
@@ -129,7 +129,7 @@ def test_surface_dice_rises_with_its_tolerance(pair: MaskPair, tolerance_mm: flo
         assert 0 <= strict <= metric.build(name, tolerance_mm=2 * tolerance_mm, both_empty=1.0)(pair) <= 1 + 1e-12
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(pair=mask_pairs())
 def test_no_percentile_is_above_the_largest_distance(pair: MaskPair) -> None:
     largest = BUILT["hd"](pair)

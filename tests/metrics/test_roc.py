@@ -27,14 +27,14 @@ def order(scores: np.ndarray, has_class: np.ndarray) -> np.ndarray:
 cases = given(seed=st.integers(0, 10_000), count=st.integers(4, 40))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @cases
 def test_area_is_the_share_of_pairs_in_order(seed: int, count: int):
     scores, has_class = drawn(seed, count)
     assert area_under_curve(scores, has_class) == pytest.approx(order(scores, has_class).mean(), abs=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @cases
 def test_delong_is_the_variance_of_structural_components(seed: int, count: int):
     scores, has_class = drawn(seed, count)
@@ -46,7 +46,7 @@ def test_delong_is_the_variance_of_structural_components(seed: int, count: int):
     assert area.high == pytest.approx(min(1, area.value + 1.959963984540054 * area.standard_error), abs=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @cases
 def test_visits_of_a_patient_are_not_independent(seed: int, count: int):
     """The sums of Obuchowski's paper, patient by patient."""
@@ -70,7 +70,7 @@ def test_visits_of_a_patient_are_not_independent(seed: int, count: int):
     assert found.standard_error == pytest.approx(math.sqrt(max(0, variance)), abs=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @cases
 def test_the_curve_encloses_the_area(seed: int, count: int):
     scores, has_class = drawn(seed, count)
@@ -84,7 +84,7 @@ def test_the_curve_encloses_the_area(seed: int, count: int):
         assert rate == pytest.approx((scores[has_class] >= threshold).mean())
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @cases
 def test_turned_scores_turn_the_area(seed: int, count: int):
     scores, has_class = drawn(seed, count)
@@ -92,7 +92,7 @@ def test_turned_scores_turn_the_area(seed: int, count: int):
     assert area_under_curve(np.exp(scores), has_class) == pytest.approx(area_under_curve(scores, has_class))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @cases
 def test_a_case_that_counts_twice_is_there_twice(seed: int, count: int):
     scores, has_class = drawn(seed, count)

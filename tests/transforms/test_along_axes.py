@@ -13,7 +13,7 @@ ARRAY = np.asfortranarray(np.random.default_rng(0).normal(10, 4, SHAPE).astype(n
 
 
 @pytest.mark.parametrize("turned", [ARRAY, np.ascontiguousarray(ARRAY), ARRAY[::-1, :, ::-1]])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), order=st.sampled_from([0, 1]))
 def test_agrees_with_scipy_inside_and_continues_the_border_outside(turned: np.ndarray, seed: int, order: int):
     generator = np.random.default_rng(seed)
