@@ -39,3 +39,8 @@ def test_an_error_comes_back_whole_from_a_worker_process():
     error = GridError("one grid", found="two", where="here", next_step="resample")
     copy = pickle.loads(pickle.dumps(error))
     assert (type(copy), str(copy), copy.next_step) == (GridError, str(error), "resample")
+
+
+def test_what_a_message_quotes_cannot_break_its_line():
+    raised = LesionlabError("a\nname", found="\x1b[31mred\u2028", where="ü\ud800", next_step="b\r\nc\0")
+    assert str(raised) == "wanted a name; found \\x1b[31mred ; in ü\\ud800; next: b c\\x00"

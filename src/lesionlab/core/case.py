@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from lesionlab.core.names import check_name
+
 Modality: TypeAlias = str
 """The name of an imaging sequence or channel: flair, t1, t1ce, t2, dwi, adc, ct, rgb, ..."""
 
@@ -41,6 +43,19 @@ class Case:
     further_labels: tuple[Path, ...] = ()
     brain_mask: Path | None = None
     category: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse names that would lead a file out of its folder.
+
+        Raises:
+            UnsafeNameError: The id, a modality or the category cannot be part of a file's name.
+        """
+        where = next((str(path.parent) for path in self.images.values()), "a case")
+        check_name(self.id, what="a case", where=where)
+        for modality in self.images:
+            check_name(modality, what="a modality", where=where)
+        if self.category is not None:
+            check_name(self.category, what="a category", where=where)
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -3,6 +3,7 @@
 LesionlabError
 ├── NameUnknownError      a network, layout, loss, ... that nobody registered
 ├── OptionError           an option that the chosen thing does not have, or a value it cannot take
+├── UnsafeNameError       a name that cannot be part of a file's name
 ├── RecipeError           a recipe file that does not read
 ├── LayoutError           a folder that is not what its layout promises
 ├── ImageError            a file that is no sound image
@@ -35,11 +36,17 @@ class LesionlabError(Exception):
         self.found = found
         self.where = str(where)
         self.next_step = next_step
-        super().__init__(f"wanted {wanted}; found {found}; in {where}; next: {next_step}")
+        super().__init__(_on_one_line(f"wanted {wanted}; found {found}; in {where}; next: {next_step}"))
 
     def __reduce__(self) -> tuple[Callable[[str], "LesionlabError"], tuple[str]]:
         """Let an error that a worker process raised come back whole."""
         return partial(type(self), found=self.found, where=self.where, next_step=self.next_step), (self.wanted,)
+
+
+def _on_one_line(text: str) -> str:
+    """Return text with line ends as spaces and what no terminal should be sent (control characters) written out."""
+    line = " ".join(text.splitlines())
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line)
 
 
 class NameUnknownError(LesionlabError):
@@ -48,6 +55,10 @@ class NameUnknownError(LesionlabError):
 
 class OptionError(LesionlabError):
     """An option that does not exist, or a value that it cannot take."""
+
+
+class UnsafeNameError(LesionlabError):
+    """A name that cannot be part of a file's name, such as one with a slash."""
 
 
 class RecipeError(LesionlabError):

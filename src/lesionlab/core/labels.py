@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Integer, Shaped
 
 from lesionlab.core.errors import LabelError
+from lesionlab.core.names import check_name
 
 
 def is_one_of(label: Shaped[np.ndarray, "*space"], values: frozenset[int]) -> Bool[np.ndarray, "*space"]:
@@ -31,6 +32,15 @@ class Labels:
     regions: dict[str, frozenset[int]]
     ignored: frozenset[int] = frozenset()
     lesion_above: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse regions whose masks would be written elsewhere.
+
+        Raises:
+            UnsafeNameError: A region's name cannot be part of a file's name.
+        """
+        for region in self.regions:
+            check_name(region, what="a region", where="the names of regions")
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lesionlab.core.errors import CheckpointError
 from lesionlab.core.labels import Labels
+from lesionlab.core.names import FileName
 from lesionlab.core.recipe import Recipe
 
 PLAN_VERSION: Literal[1] = 1
@@ -59,7 +60,7 @@ class Plan(_Frozen):
 
     version: Literal[1] = PLAN_VERSION
     recipe: Recipe
-    regions: dict[str, tuple[int, ...]]
+    regions: dict[FileName, tuple[int, ...]]
     ignored: tuple[int, ...]
     layout: str
     training_cases: tuple[str, ...]
@@ -70,7 +71,7 @@ class Plan(_Frozen):
     validate_every: int
     started_from: tuple[str, ...] = ()
     lesion_above: float | None = None
-    categories: tuple[str, ...] = ()
+    categories: tuple[FileName, ...] = ()
     category_cases: tuple[int, ...] = ()
     sealed: tuple[str, ...] = ()
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from lesionlab.core.errors import CheckpointError
+from lesionlab.core.names import FileName
 from lesionlab.core.recipe import Choice, Preprocessing, Section, read_content, recipe_error
 
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
@@ -56,7 +57,7 @@ class PretrainingRecipe(Section):
     name: str
     description: str = ""
     task: Literal["pretrain"]
-    modalities: tuple[str, ...] = Field(min_length=1)
+    modalities: tuple[FileName, ...] = Field(min_length=1)
     healthy: tuple[str, ...] = ("healthy", "control", "normal", "0")
     preprocessing: Preprocessing = Preprocessing(straighten=True)
     network: Choice

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from lesionlab.core.errors import RecipeError
+from lesionlab.core.names import FileName
 from lesionlab.core.registry import nearest_name
 
 RECIPE_FOLDER = Path(__file__).parents[1] / "recipes"
@@ -166,7 +167,7 @@ class Classification(Section):
     mean of the probability that each case's own category was given.
     """
 
-    categories: tuple[str, ...] = ()
+    categories: tuple[FileName, ...] = ()
     balance: bool = True
     chosen_by: Literal["auc", "balanced_accuracy", "probability"] = "auc"
 
@@ -182,7 +183,7 @@ class Recipe(Section):
     description: str = ""
     task: Literal["segment", "classify"] = "segment"
     classes: Literal["regions", "values"] = "regions"
-    modalities: tuple[str, ...] = Field(min_length=1)
+    modalities: tuple[FileName, ...] = Field(min_length=1)
     preprocessing: Preprocessing = Preprocessing()
     network: Choice
     loss: Choice

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lesionlab.core.case import Modality
 from lesionlab.core.errors import LayoutError
 from lesionlab.core.labels import Labels
+from lesionlab.core.names import FileName
 
 FILE = "lesionlab.toml"
 
@@ -36,15 +36,15 @@ class DatasetOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    modalities: dict[Modality, str] = {}
-    channels: tuple[Modality, ...] = ()
+    modalities: dict[FileName, str] = {}
+    channels: tuple[FileName, ...] = ()
     mask: str = ""
     images: str = ""
     masks: str = ""
     file: str = ""
     fold: int = 0
     patient: str = ""
-    regions: dict[str, frozenset[int]] = {}
+    regions: dict[FileName, frozenset[int]] = {}
     ignored: frozenset[int] = frozenset()
     lesion_above: float | None = None
     citation: str = ""
