@@ -24,12 +24,15 @@ class Case:
         site: Where it was acquired, or an empty string.
         split: The part that the dataset's authors gave it to, or None.
         parts: For a modality whose file holds several images, which of them: the number of a picture's channel ("0"),
-            the key of an array file ("image"), or a key and the number of its axial slice ("image/12").
+            the key of an array file ("image"), a key and the number of its axial slice ("image/12"), or, of a folder
+            with several DICOM series, the one that is meant ("1.2.840.7", "1.2.840.7/b1000").
         label_part: As in `parts`, of the mask's file.
         further_labels: Masks of further lesions beside `label` (ATLAS): their union has the stored value 2 where
             `label` does not mark 1.
         brain_mask: Where the brain is, on the voxels of the first image, or None where the dataset does not say.
         category: What the whole case shows ("healthy", "glioma"), or None where nobody said.
+        notes: What the layout found beside the images and left alone, and why, one short sentence each: "series 7
+            (mpr iso) is not used: no known modality". For people to read; part of no content key.
     """
 
     id: str
