@@ -8,9 +8,9 @@ import pytest
 from dicom_files import write_series
 from PIL import Image as Picture
 
+from lesionlab.core.content_key import content_key
 from lesionlab.core.errors import ImageError
 from lesionlab.engine.case_files import read_file
-from lesionlab.engine.content_key import content_key
 from lesionlab.engine.images import read_image
 
 VOLUMES = np.random.default_rng(0).normal(size=(3, 4, 5, 2)).astype(np.float32)

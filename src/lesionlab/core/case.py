@@ -1,9 +1,12 @@
 """A patient's visit as files: nothing loaded."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
+from lesionlab.core.content_key import file_digest, key_of
 from lesionlab.core.names import check_name
 
 Modality: TypeAlias = str
@@ -65,3 +68,28 @@ class Case:
         """Every file of the case once: images in their order, then masks, that of the brain last."""
         masks = (self.label, *self.further_labels, self.brain_mask)
         return tuple(dict.fromkeys((*self.images.values(), *(path for path in masks if path is not None))))
+
+    def content_key(self, modalities: Sequence[Modality], *, settings: Any, with_reference: bool = True) -> str:
+        """Return 16 hexadecimal digits for the content of the case: which bytes play which role, under which settings.
+
+        Each modality asked for counts with its name, the bytes of its file or DICOM folder and the channel in `parts`;
+        the reference mask, the further masks and the brain mask count in their own roles. Names and places of files do
+        not count, nor do modalities that were not asked for.
+
+        Args:
+            modalities: In the order in which they are used; one that the case lacks counts as absent.
+            settings: Whatever else decides the result, as `lesionlab.core.content_key.key_of` reads it: declared
+                labels, preprocessing, weights.
+            with_reference: False where the result must not depend on the reference mask, as a prediction.
+        """
+        digest = cache(file_digest)
+        shown = [
+            (name, digest(self.images[name]), self.parts.get(name, "")) for name in modalities if name in self.images
+        ]
+        reference = [
+            [digest(path) for path in (self.label,) if path],
+            self.label_part,
+            *map(digest, self.further_labels),
+        ]
+        brain = [digest(path) for path in (self.brain_mask,) if path]
+        return key_of([settings, list(modalities), shown, reference if with_reference else None, brain])

@@ -1,17 +1,17 @@
 """Vectors of the two sides of a head from a pre-trained encoder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float32
 
-from lesionlab.core.case import Case
+from lesionlab.core.case import Case, Modality
+from lesionlab.core.content_key import content_key
 from lesionlab.core.errors import CheckpointError
 from lesionlab.core.labels import Labels
 from lesionlab.engine.checkpoint import open_pretraining
-from lesionlab.engine.content_key import content_key
 from lesionlab.engine.precision import make_fabric
 from lesionlab.engine.preprocess import prepare
 from lesionlab.engine.pretraining_network import build_pretraining_network
@@ -66,13 +66,18 @@ class Embedder:
         self._device = make_fabric("float32").device
         self._network = built.eval().to(self._device)
 
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """What it was pre-trained with, in the order of its input."""
+        return self._recipe.modalities
+
     def embed(self, case: Case) -> Embedding:
         """Return the vectors of a case's whole scans; what is smaller than a patch of pre-training is padded to one.
 
         Raises:
             LayoutError, ImageError, GridError: As `prepare`.
         """
-        unlabelled = Case(id=case.id, images=case.images, label=None, group=case.group, parts=case.parts)
+        unlabelled = replace(case, label=None, further_labels=())
         settings = self._recipe.preprocessing
         prepared = prepare(unlabelled, self._recipe.modalities, settings=settings, labels=Labels(regions={}))
         shape = prepared.image.shape[1:]

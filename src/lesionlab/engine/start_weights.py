@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lesionlab.core.content_key import content_key
 from lesionlab.core.errors import CheckpointError, OptionError
 from lesionlab.core.registry import nearest_name
-from lesionlab.engine.content_key import content_key
 from lesionlab.engine.published_weights import ReadsPublished, coverage_of, read_weights
 
 logger = logging.getLogger(__name__)

@@ -21,11 +21,10 @@ from lesionlab.core.progress import Tracker
 from lesionlab.core.recipe import Preprocessing
 from lesionlab.core.storage import write_bytes_atomically, write_text_atomically
 from lesionlab.engine.cases_at_once import how_many_at_once, work_through
-from lesionlab.engine.content_key import content_key
 from lesionlab.engine.preprocess import Prepared, prepare
 from lesionlab.transforms.geometry import Geometry
 
-_FORMAT = 3
+_FORMAT = 4
 
 _BYTES_PER_SCAN_VOXEL, _BYTES_PER_KEPT_VOXEL = 16, 16
 """What preparing takes at its peak for each voxel, beside the modalities themselves; measured and rounded up."""
@@ -127,8 +126,7 @@ def _bytes_to_prepare(stored: StoredCase, *, modalities: int) -> int:
 def _store_case(
     case: Case, *, folder: Path, modalities: Sequence[str], settings: Preprocessing, labels: Labels
 ) -> StoredCase:
-    parts = [case.parts, case.label_part, labels.lesion_above, case.brain_mask is not None]
-    key = content_key(case.files, settings=[_FORMAT, list(modalities), settings.model_dump(), parts])
+    key = case.content_key(modalities, settings=[_FORMAT, settings.model_dump(), labels])
     target = folder / f"{case.id}-{key}"
     if not (target / "case.json").exists():
         _write(prepare(case, modalities, settings=settings, labels=labels), target)

@@ -17,7 +17,6 @@ from lesionlab.core.layout import Layout
 from lesionlab.core.progress import track
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.case_files import read_brain_mask, read_mask, read_scan
-from lesionlab.engine.content_key import content_key
 from lesionlab.engine.finished_work import FinishedWork
 from lesionlab.engine.images import Image, write_image
 from lesionlab.layouts.licence import find_licence
@@ -125,8 +124,7 @@ def _open_work(out: Path, cases: Sequence[Case], *, source: Path) -> FinishedWor
 
 
 def _key(case: Case, layout: Layout, *, settings: list[object]) -> str:
-    parts = [sorted(case.parts.items()), case.label_part, list(case.images), case.split, case.group]
-    return content_key(case.files, settings=[*settings, parts, repr(layout.labels), list(layout.modalities)])
+    return case.content_key(layout.modalities, settings=[*settings, layout.labels, case.split, case.group])
 
 
 def _convert_case(case: Case, layout: Layout, *, built: Form, origin: Origin, out: Path, resample: bool) -> list[Path]:

@@ -18,7 +18,6 @@ from lesionlab.core.progress import track
 from lesionlab.core.registry import nearest_name
 from lesionlab.core.storage import write_bytes_atomically, write_text_atomically
 from lesionlab.engine.asymmetry import measure_asymmetry
-from lesionlab.engine.content_key import content_key
 from lesionlab.engine.embedder import Embedder
 from lesionlab.engine.finished_work import FinishedWork
 from lesionlab.engine.images import write_image
@@ -126,7 +125,9 @@ def _files_of(case: Case, out: Path) -> tuple[Path, Path, Path]:
 
 def _finish(case: Case, modality: Modality, *, embedder: Embedder | None, work: FinishedWork, out: Path) -> _Numbers:
     """Return the numbers of a case whose files are written, before or now."""
-    key = content_key(case.images.values(), settings=[modality, case.parts, embedder.key if embedder else ""])
+    encoded = embedder.modalities if embedder else ()
+    settings = [modality, embedder.key if embedder else None]
+    key = case.content_key([modality, *encoded], settings=settings, with_reference=False)
     kept = _read_finished(case, work, key=key, out=out)
     if kept is not None:
         return kept

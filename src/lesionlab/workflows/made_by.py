@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lesionlab.core.content_key import content_key
 from lesionlab.core.errors import StorageError
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.checkpoint import Checkpoint, open_checkpoint
-from lesionlab.engine.content_key import content_key
 
 logger = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 import lesionlab.networks  # noqa: F401  # registers what a plan may name
 from lesionlab.core.case import Case, Split
+from lesionlab.core.content_key import content_key
 from lesionlab.core.errors import LayoutError, LesionlabError, OptionError
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import Layout
@@ -18,7 +19,6 @@ from lesionlab.core.progress import track
 from lesionlab.core.recipe import Inference
 from lesionlab.core.storage import write_bytes_atomically
 from lesionlab.engine.checkpoint import Checkpoint, open_checkpoint
-from lesionlab.engine.content_key import content_key
 from lesionlab.engine.finished_work import FinishedWork
 from lesionlab.engine.images import write_image
 from lesionlab.engine.pictures import PICTURE_ENDINGS, picture_of_mask
@@ -89,7 +89,7 @@ def predict(
     work = FinishedWork(out / "predictions.json")
     failures: dict[str, str] = {}
     for case in track(cases, what="predicting", total=len(cases)):
-        key = content_key(case.images.values(), settings=state)
+        key = case.content_key(opened.plan.recipe.modalities, settings=state, with_reference=False)
         if not work.is_done(case.id, key=key):
             try:
                 files = _predict_case(predictor, case, out=out, regions=regions, save_probabilities=save_probabilities)

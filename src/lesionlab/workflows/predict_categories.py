@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lesionlab.core.case import Case
+from lesionlab.core.content_key import content_key
 from lesionlab.core.errors import LesionlabError
 from lesionlab.core.progress import track
 from lesionlab.engine.category_predictor import CategoryPredictor
 from lesionlab.engine.checkpoint import Checkpoint
-from lesionlab.engine.content_key import content_key
 from lesionlab.workflows.category_files import CategoryFile, Said, chosen, finished_cases, write_categories
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def predict_categories(
     said: dict[str, Said] = {}
     failures: dict[str, str] = {}
     for case in track(cases, what="predicting", total=len(cases)):
-        key = content_key(case.images.values(), settings=[weights, flips, case.parts])
+        key = case.content_key(plan.recipe.modalities, settings=[weights, flips], with_reference=False)
         found = earlier.get(case.id)
         try:
             values = found.probabilities if found and found.key == key else _predict(predictor, case, plan.categories)
