@@ -57,3 +57,126 @@ def test_undeclared_values_are_refused_and_listed(label: list[int]):
         WMH.check(np.array(label), where=Path("wmh.nii.gz"))
     assert str(sorted(set(label) - {0, 1})) in caught.value.found
     assert caught.value.where == "wmh.nii.gz"
+
+
+@st.composite
+def declared(draw: st.DrawFn) -> Labels:
+    """Labels of any kind: nested, overlapping, exclusive, with values above 255, some ignored."""
+    values = draw(st.lists(st.integers(1, 600), min_size=1, max_size=6, unique=True))
+    some = st.sets(st.sampled_from(values), min_size=1).map(frozenset)
+    regions = draw(st.dictionaries(st.sampled_from("abcdefgh"), some, min_size=1, max_size=5))
+    free = sorted(set(values) - frozenset().union(*regions.values()))
+    return Labels(regions=regions, ignored=frozenset(draw(st.sets(st.sampled_from(free))) if free else ()))
+
+
+@given(declared(), st.data())
+def test_a_mask_reads_back_as_the_regions_that_its_values_express(labels: Labels, data: st.DataObject):
+    region_values = sorted(labels.values - labels.ignored)
+    label = data.draw(arrays.arrays(np.int16, (3, 2, 4), elements=st.sampled_from(region_values)))
+    masks = labels.regions_of(label)
+    stored = labels.label_map(masks)
+    np.testing.assert_array_equal(labels.regions_of(stored.values), masks)
+    assert stored.inexact_voxels == 0
+
+
+@given(declared(), st.data())
+def test_no_value_expresses_any_masks_better(labels: Labels, data: st.DataObject):
+    masks = data.draw(arrays.arrays(bool, (len(labels.regions), 2, 3)))
+    stored = labels.label_map(masks)
+    read = labels.regions_of(stored.values)
+    assert stored.inexact_voxels == np.count_nonzero((read != masks).any(axis=0))
+    assert stored.values.dtype == (np.uint8 if stored.values.max() <= 255 else np.int16)
+    assert not np.isin(stored.values, list(labels.ignored)).any()
+    possible = [labels.regions_of(np.array([value]))[:, 0] for value in sorted(labels.values - labels.ignored - {0})]
+    for place in np.ndindex(2, 3):
+        inside, own = masks[(slice(None), *place)], read[(slice(None), *place)]
+        if not inside.any():
+            assert stored.values[place] == 0
+            continue
+        covering = [other for other in possible if (other >= inside).all()]
+        if covering:
+            assert (own >= inside).all()
+            assert own.sum() == min(other.sum() for other in covering)
+        else:
+            assert (own != inside).sum() == min((other != inside).sum() for other in possible)
+
+
+def test_more_regions_than_bits_of_a_number():
+    labels = Labels(regions={f"r{number}": frozenset({number, 1000}) for number in range(1, 101)})
+    label = np.array([[1, 100], [37, 1000]], np.int16)
+    np.testing.assert_array_equal(labels.label_map(labels.regions_of(label)).values, label)
+
+
+@given(declared(), st.data())
+def test_renumbered_masks_keep_their_regions(labels: Labels, data: st.DataObject):
+    """Other values for the same combinations of regions, in another order."""
+    label = data.draw(arrays.arrays(np.int16, (3, 5), elements=st.sampled_from(sorted(labels.values))))
+    shift = data.draw(st.integers(1, 500))
+    other = Labels(
+        regions={name: frozenset(value + shift for value in labels.regions[name]) for name in reversed(labels.names)},
+        ignored=frozenset(value + shift for value in labels.ignored),
+    )
+    renumbered = labels.renumbered(label, to=other)
+    for name, mask, expected in zip(
+        labels.names, labels.regions_of(label), other.regions_of(renumbered)[::-1], strict=True
+    ):
+        np.testing.assert_array_equal(mask, expected, err_msg=name)
+    np.testing.assert_array_equal(labels.ignored_of(label), other.ignored_of(renumbered))
+
+
+@given(declared(), st.data(), st.sampled_from([np.int16, np.uint16, np.int64, np.float32, np.float64]))
+def test_stored_values_come_back_from_any_type(labels: Labels, data: st.DataObject, dtype: type):
+    label = data.draw(arrays.arrays(np.int16, (4, 3), elements=st.sampled_from(sorted(labels.values))))
+    noise = 0 if np.issubdtype(dtype, np.integer) else 4e-4
+    np.testing.assert_array_equal(labels.stored_values((label + noise).astype(dtype)), label)
+
+
+@pytest.mark.parametrize("value", [1, 4, 300])
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int16, np.float32])
+def test_a_mask_of_one_region_may_be_bool_white_or_probabilities(value: int, dtype: type):
+    labels = Labels(regions={"lesion": frozenset({value})}, ignored=frozenset({9}))
+    lesion = np.random.default_rng(0).random((5, 4)) > 0.5
+    form = {bool: lesion, np.uint8: lesion * np.uint8(255), np.int16: lesion * np.int16(value)}
+    mask = form.get(dtype, np.where(lesion, 0.5, 0.49).astype(np.float32))
+    np.testing.assert_array_equal(labels.stored_values(mask), lesion * value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "array"),
+    [
+        (LESION, [0, 2]),
+        (LESION, [1, 255]),
+        (LESION, [-1, 0]),
+        (LESION, [0, 40000]),
+        (LESION, [0.3, 1.7]),
+        (LESION, [0.0, np.nan]),
+        (LESION, [0.0, np.inf]),
+        (BRATS, [0, 255]),
+        (BRATS, [0.2, 0.8]),
+        (Labels(regions={"tumour": frozenset({2})}), [0, 1]),
+        (Labels(regions={"lesion": frozenset({1})}, lesion_above=0.5), [0.0, np.nan]),
+    ],
+)
+def test_what_nobody_declared_is_refused(labels: Labels, array: list[float]):
+    with pytest.raises(LabelError) as caught:
+        labels.stored_values(np.array(array), where="mask.nii.gz")
+    assert caught.value.where == "mask.nii.gz"
+
+
+def test_fractions_are_refused_where_no_threshold_is_given():
+    with pytest.raises(LabelError, match="whole numbers"):
+        LESION.stored_values(np.array([0.2, 0.8]), threshold=None)
+
+
+@pytest.mark.parametrize(
+    ("limit", "array", "lesion"),
+    [
+        (127.0, [0, 127, 128, 255], [0, 0, 1, 1]),
+        (127.0, [0, 1, 1, 0], [0, 1, 1, 0]),
+        (127.0, [0.0, 0.4, 0.6, 1.0], [0, 0, 1, 1]),
+        (0.5, [0.0, 0.4, 0.9999, 253.0], [0, 0, 1, 1]),
+    ],
+)
+def test_a_limit_reads_any_number(limit: float, array: list[float], lesion: list[int]):
+    labels = Labels(regions={"lesion": frozenset({1})}, lesion_above=limit)
+    assert labels.stored_values(np.array(array)).tolist() == lesion

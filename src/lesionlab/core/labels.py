@@ -1,13 +1,22 @@
-"""What the stored values of a mask mean."""
+"""Labels: what the stored values of a mask mean, and the only way from arrays to masks and back."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
-from jaxtyping import Bool, Integer, Shaped
+from jaxtyping import Bool, Int16, Integer, Shaped
 
 from lesionlab.core.errors import LabelError
 from lesionlab.core.names import check_name
+
+LARGEST_VALUE: Final = 32767
+"""Masks are kept in 16 bits with a sign."""
+WHITE: Final = 255
+"""How a picture stores a lesion, and what many tools write for True."""
+
+_NOISE = 1e-3  # masks that were stored as scaled floats come back this close to whole numbers
 
 
 def is_one_of(label: Shaped[np.ndarray, "*space"], values: frozenset[int]) -> Bool[np.ndarray, "*space"]:
@@ -16,6 +25,31 @@ def is_one_of(label: Shaped[np.ndarray, "*space"], values: frozenset[int]) -> Bo
     for value in values:
         found |= label == value
     return found
+
+
+def whole_numbers(array: Shaped[np.ndarray, "*space"], *, where: str | Path) -> Int16[np.ndarray, "*space"]:
+    """Return the voxels of a mask as whole numbers, whatever type they are stored in.
+
+    Raises:
+        LabelError: A value is no whole number (beyond 1e-3), negative, or above 32,767.
+    """
+    values = _as_whole(array)
+    if values is None:
+        raise _not_whole(array, where=where)
+    return values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredMask:
+    """Region masks as one array of stored values.
+
+    Attributes:
+        values: In 8 bits where they fit, else in 16.
+        inexact_voxels: Voxels whose combination of regions no stored value expresses: they read back as the nearest.
+    """
+
+    values: Integer[np.ndarray, "*space"]
+    inexact_voxels: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +91,35 @@ class Labels:
         values = sorted(frozenset().union(*self.regions.values()))
         return replace(self, regions={str(value): frozenset({value}) for value in values})
 
-    def check(self, label: Integer[np.ndarray, "*space"], *, where: Path) -> None:
+    def stored_values(
+        self, array: Shaped[np.ndarray, "*space"], *, where: str | Path = "the mask", threshold: float | None = 0.5
+    ) -> Int16[np.ndarray, "*space"]:
+        """Return declared stored values, whatever numbers a mask holds.
+
+        Whole numbers (floats within 1e-3 of them) are stored values. Where there is a single region, it is also True of
+        a bool array, 255 where no other number stands beside 0, and probabilities from the threshold on. With
+        `lesion_above` every number is read by that; but an array from 0 to 1, which no such limit of 1 or more is meant
+        for, as a mask or as probabilities.
+
+        Args:
+            array: Bools, whole numbers, or floats; of any shape.
+            where: Named in messages.
+            threshold: From which probability on there is lesion; None refuses fractions.
+
+        Raises:
+            LabelError: A value is not finite, not whole, or declared by nobody.
+        """
+        if self.lesion_above is not None:
+            return self._read_by_limit(array, where=where)
+        values = _as_whole(array)
+        if values is None:
+            return self._cut_probabilities(array, where=where, threshold=threshold)
+        if len(self.regions) == 1 and (array.dtype.kind == "b" or self._is_white_only(values)):
+            return self._of_single_region(values != 0)
+        self.check(values, where=where)
+        return values
+
+    def check(self, label: Integer[np.ndarray, "*space"], *, where: str | Path) -> None:
         """Refuse values that nobody declared.
 
         Raises:
@@ -81,6 +143,153 @@ class Labels:
         """Return the mask of voxels that must not count."""
         return is_one_of(label, self.ignored)
 
+    def label_map(self, masks: Bool[np.ndarray, "region *space"]) -> StoredMask:
+        """Return region masks as stored values: the way back from `regions_of`.
+
+        A voxel gets the value that belongs to every region it lies in and to as few others as possible
+        (`value_for`), so that it reads back as exactly these regions wherever a value expresses them.
+
+        Args:
+            masks: One per region, in the order of `names`.
+        """
+        assert len(masks) == len(self.regions), "one mask per region"
+        flat = masks.reshape(len(self.regions), -1)
+        marked = np.flatnonzero(flat.any(axis=0))
+        combinations, which = _combinations(flat[:, marked])
+        inside = [frozenset(name for name, is_in in zip(self.names, row, strict=True) if is_in) for row in combinations]
+        values = [self.value_for(regions) for regions in inside]
+        stored = np.zeros(flat.shape[1], dtype=_smallest_type(values))
+        stored[marked] = np.array(values, dtype=stored.dtype)[which]
+        is_inexact = [self.regions_at(value) != regions for regions, value in zip(inside, values, strict=True)]
+        inexact_voxels = int(np.count_nonzero(np.array(is_inexact, dtype=bool)[which]))
+        return StoredMask(values=stored.reshape(masks.shape[1:]), inexact_voxels=inexact_voxels)
+
+    def regions_at(self, value: int) -> frozenset[str]:
+        """Return the names of the regions that a stored value belongs to; none for background and ignored ones."""
+        return frozenset(name for name, values in self.regions.items() if value in values - self.ignored)
+
+    def value_for(self, regions: Collection[str]) -> int:
+        """Return the stored value of a voxel that lies in these regions and in no other; 0 for none.
+
+        It is the value that belongs to all of them and to the fewest others; where there is no such value, the one
+        with the fewest regions too many or missing. Of equals, the one that misses fewer, then the lowest.
+        """
+        wanted = frozenset(regions)
+        if not wanted:
+            return 0
+
+        def distance(value: int) -> tuple[bool, int, int, int]:
+            own = self.regions_at(value)
+            missing = len(wanted - own)
+            return missing > 0, missing + len(own - wanted), missing, value
+
+        return min(self.values - self.ignored - {0}, key=distance, default=0)
+
+    def renumbered(self, label: Integer[np.ndarray, "*space"], *, to: "Labels") -> Integer[np.ndarray, "*space"]:
+        """Return declared stored values as those that other labels give to the same regions.
+
+        Regions of other names are left out; ignored values become the lowest ignored value there, or 0.
+        """
+        return translate(label, {value: self._value_in(to, value) for value in self.values})
+
+    def _value_in(self, other: "Labels", value: int) -> int:
+        if value in self.ignored:
+            return min(other.ignored, default=0)
+        return other.value_for(self.regions_at(value) & frozenset(other.regions))
+
+    def _read_by_limit(self, array: Shaped[np.ndarray, "*space"], *, where: str | Path) -> Int16[np.ndarray, "*space"]:
+        assert self.lesion_above is not None
+        _check_numbers(array, where=where)
+        is_up_to_one = array.min(initial=0) >= -_NOISE and array.max(initial=0) <= 1 + _NOISE
+        if is_up_to_one and self.lesion_above >= 1:
+            return (array >= 0.5).astype(np.int16)
+        return (array > self.lesion_above).astype(np.int16)
+
+    def _is_white_only(self, values: Int16[np.ndarray, "*space"]) -> bool:
+        """Return whether 255, which nobody declared, is the only value beside 0."""
+        if WHITE in self.values or values.max(initial=0) != WHITE:
+            return False
+        return int(np.count_nonzero(values)) == int(np.count_nonzero(values == WHITE))
+
+    def _cut_probabilities(
+        self, array: Shaped[np.ndarray, "*space"], *, where: str | Path, threshold: float | None
+    ) -> Int16[np.ndarray, "*space"]:
+        _check_numbers(array, where=where)
+        is_probability = array.min(initial=0) >= -_NOISE and array.max(initial=0) <= 1 + _NOISE
+        if threshold is None or len(self.regions) != 1 or not is_probability:
+            raise _not_whole(array, where=where)
+        return self._of_single_region(array >= threshold)
+
+    def _of_single_region(self, mask: Bool[np.ndarray, "*space"]) -> Int16[np.ndarray, "*space"]:
+        (values,) = self.regions.values()
+        return np.where(mask, np.int16(min(values)), np.int16(0))
+
 
 LESION = Labels(regions={"lesion": frozenset({1})})
 """The commonest meaning: 0 is background, 1 is lesion."""
+
+
+def translate(label: Integer[np.ndarray, "*space"], values: Mapping[int, int]) -> Integer[np.ndarray, "*space"]:
+    """Return a label map with other values by a table, in 8 bits where they fit; values not in the table become 0."""
+    table = np.zeros(max(*values, int(label.max(initial=0)), 0) + 1, dtype=_smallest_type(values.values()))
+    for value, other in values.items():
+        table[value] = other
+    translated: Integer[np.ndarray, "*space"] = table[label]
+    return translated
+
+
+def _combinations(
+    masks: Bool[np.ndarray, "region voxel"],
+) -> tuple[Bool[np.ndarray, "combination region"], Integer[np.ndarray, " voxel"]]:
+    """Return the combinations of regions that occur, and which of them each voxel has."""
+    first, which = np.zeros(0, dtype=np.intp), np.zeros(masks.shape[1], dtype=np.int64)
+    for start in range(0, len(masks), 32):  # so many at a time are numbered in one integer, which sorts quickly
+        codes = which
+        for mask in masks[start : start + 32]:
+            codes = 2 * codes + mask
+        _, first, which = np.unique(codes, return_index=True, return_inverse=True)
+    return masks[:, first].T, which
+
+
+def compact(label: Integer[np.ndarray, "*space"]) -> Integer[np.ndarray, "*space"]:
+    """Return stored values in 8 bits where they fit, else in 16."""
+    return label.astype(_smallest_type([int(label.max(initial=0))]), copy=False)
+
+
+def _smallest_type(values: Collection[int]) -> type[np.uint8] | type[np.int16]:
+    return np.uint8 if max(values, default=0) <= np.iinfo(np.uint8).max else np.int16
+
+
+def _as_whole(array: Shaped[np.ndarray, "*space"]) -> Int16[np.ndarray, "*space"] | None:
+    """Return whole numbers from 0 to 32,767; None where some are others."""
+    if array.dtype.kind not in "biuf":
+        return None
+    low, high = array.min(initial=0), array.max(initial=0)
+    if not (np.isfinite(low) and np.isfinite(high) and np.rint(low) >= 0 and np.rint(high) <= LARGEST_VALUE):
+        return None
+    if array.dtype.kind != "f":
+        return array.astype(np.int16, copy=False)
+    values = np.rint(array, out=np.empty_like(array, dtype=np.int16), casting="unsafe")
+    is_whole = np.array_equal(array, values) or np.abs(array - values).max() <= _NOISE
+    return values if is_whole else None
+
+
+def _check_numbers(array: Shaped[np.ndarray, "*space"], *, where: str | Path) -> None:
+    if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+        raise LabelError(
+            "a mask of finite numbers",
+            found=f"NaN or infinite values, or no real numbers ({array.dtype})",
+            where=where,
+            next_step="repair or exclude this mask",
+        )
+
+
+def _not_whole(array: Shaped[np.ndarray, "*space"], *, where: str | Path) -> LabelError:
+    _check_numbers(array, where=where)
+    low, high = float(array.min(initial=0)), float(array.max(initial=0))
+    return LabelError(
+        f"a mask of whole numbers from 0 to {LARGEST_VALUE}",
+        found=f"values from {low:g} to {high:g}, some not whole or out of range",
+        where=where,
+        next_step="binarise or renumber the mask",
+    )

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
-from jaxtyping import Bool, Float32, Shaped, UInt8
+from jaxtyping import Bool, Float32, Integer, Shaped
 
 from lesionlab.core.case import Modality
 from lesionlab.core.grid import TOLERANCE_MM, Box, Grid
+from lesionlab.core.labels import compact
 from lesionlab.engine.images import Image
 from lesionlab.transforms.geometry import to_working
 from lesionlab.transforms.head_box import box_on, coarse, head_box
@@ -26,7 +27,7 @@ class Cut:
 
     images: dict[Modality, Float32[np.ndarray, "x y z"]]
     heads: dict[Modality, Bool[np.ndarray, "x y z"]]
-    label: UInt8[np.ndarray, "x y z"] | None
+    label: Integer[np.ndarray, "x y z"] | None
     box: Box
 
 
@@ -45,7 +46,7 @@ def cut_head(
         scans: The image of each modality; emptied, so that none is kept longer than it is needed.
         levels: The value above which it shows foreground.
         brain: If given, only where it is above 0 there is foreground.
-        label: Values that fit 8 bits.
+        label: Stored values.
         working: The grid that is cut from.
         is_even: Whether as much must be cut off the left as off the right.
     """
@@ -57,7 +58,7 @@ def cut_head(
     if brain is not None:
         inside = _moved(brain, working, box=box, order=0) > 0
         heads = {name: head & inside for name, head in heads.items()}
-    values = None if label is None else _moved(label, working, box=box, order=0).astype(np.uint8)
+    values = None if label is None else compact(_moved(label, working, box=box, order=0))
     cut = Cut(images=images, heads=heads, label=values, box=box)
     if not is_moved:
         return cut

@@ -3,7 +3,7 @@
 import gzip
 import io
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel
@@ -12,8 +12,9 @@ from jaxtyping import Float32, Int16, Shaped
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-from lesionlab.core.errors import ImageError, LabelError
+from lesionlab.core.errors import ImageError
 from lesionlab.core.grid import Grid
+from lesionlab.core.labels import whole_numbers
 from lesionlab.core.storage import write_bytes_atomically
 
 MAXIMUM_VOXELS = 2**31
@@ -22,7 +23,6 @@ MAXIMUM_VOXELS = 2**31
 _HEADER_BYTES = 540  # NIfTI-2; NIfTI-1 needs 348 of them
 _TRAILER_BYTES = 2**20  # what may follow the voxels: some writers pad the file
 _CHUNK_BYTES = 2**22
-_LARGEST = 32767  # stored value of a mask
 _COMPRESSION = 4  # float maps compress little beyond this, masks are tiny at any level
 
 
@@ -69,11 +69,8 @@ def read_label(path: Path, *, volume: int | None = None) -> Image:
     is_whole = image.get_data_dtype().kind in "iu" and (image.dataobj.slope, image.dataobj.inter) == (1, 0)
     if not is_whole:
         return as_label(_as_numbers(image, path, volume=volume), where=path)
-    values = _voxels(image, volume)
-    lowest, highest = int(values.min(initial=0)), int(values.max(initial=0))
-    if lowest < 0 or highest > _LARGEST:
-        raise _no_label(lowest, highest, where=path)
-    return Image(array=values.astype(np.int16, copy=False), grid=_grid_of(image, path), space_code=_space_code(image))
+    values = whole_numbers(_voxels(image, volume), where=path)
+    return Image(array=values, grid=_grid_of(image, path), space_code=_space_code(image))
 
 
 def as_label(image: Image, *, where: Path) -> Image:
@@ -82,23 +79,7 @@ def as_label(image: Image, *, where: Path) -> Image:
     Raises:
         LabelError: A value is no whole number (beyond 1e-3), negative, or above 32,767.
     """
-    lowest, highest = float(image.array.min(initial=0)), float(image.array.max(initial=0))
-    is_in_range = round(lowest) >= 0 and round(highest) <= _LARGEST
-    values = image.array
-    if is_in_range:
-        values = np.rint(image.array, out=np.empty_like(image.array, dtype=np.int16), casting="unsafe")
-    if not is_in_range or not (np.array_equal(image.array, values) or np.abs(image.array - values).max() <= 1e-3):
-        raise _no_label(lowest, highest, where=where)
-    return Image(array=values, grid=image.grid, space_code=image.space_code)
-
-
-def _no_label(lowest: float, highest: float, *, where: Path) -> LabelError:
-    return LabelError(
-        f"a mask of whole numbers from 0 to {_LARGEST}",
-        found=f"values from {lowest:g} to {highest:g}, some not whole or out of range",
-        where=where,
-        next_step="binarise or renumber the mask",
-    )
+    return replace(image, array=whole_numbers(image.array, where=where))
 
 
 def write_image(path: Path, array: Shaped[np.ndarray, "x y z"], *, grid: Grid, space_code: int = 1) -> None:

@@ -1,11 +1,12 @@
 """From probabilities to a mask."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 import cc3d
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32, Integer
 
+from lesionlab.core.labels import Labels
 from lesionlab.core.postprocessing import Postprocessing
 
 
@@ -32,20 +33,12 @@ def remove_small_lesions(mask: Bool[np.ndarray, "x y z"], *, smallest_voxels: fl
 
 
 def to_label_map(
-    masks: Bool[np.ndarray, "region x y z"], regions: Mapping[str, Sequence[int]]
-) -> UInt8[np.ndarray, "x y z"]:
-    """Return stored label values: regions are painted from the largest set of values to the smallest.
+    masks: Bool[np.ndarray, "region x y z"], regions: Mapping[str, Collection[int]]
+) -> Integer[np.ndarray, "x y z"]:
+    """Return stored label values of region masks; see `Labels.label_map`.
 
-    A voxel gets the value that belongs to every region it lies in and to as few others as possible; for a single
-    region that is its first value.
+    Args:
+        masks: One per region.
+        regions: Region name -> its stored values, in the order of the masks.
     """
-    label = np.zeros(masks.shape[1:], dtype=np.uint8)
-    painted: set[int] = set()
-    order = sorted(range(len(regions)), key=lambda position: -len(tuple(regions.values())[position]))
-    for position in order:
-        values = tuple(regions.values())[position]
-        inner = [set(other) for other in regions.values() if set(other) < set(values)]
-        own = sorted(set(values) - set().union(*inner) - painted) or sorted(values)
-        painted.add(own[0])
-        label[masks[position]] = own[0]
-    return label
+    return Labels(regions={name: frozenset(values) for name, values in regions.items()}).label_map(masks).values

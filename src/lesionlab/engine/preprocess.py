@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32, Integer
 
 from lesionlab.core.case import Case
 from lesionlab.core.errors import LayoutError
@@ -41,7 +41,7 @@ class Prepared:
     """
 
     image: Float32[np.ndarray, "modality x y z"]
-    label: UInt8[np.ndarray, "x y z"] | None
+    label: Integer[np.ndarray, "x y z"] | None
     geometry: Geometry
     space_code: int
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Integer
 
 from lesionlab.core.labels import Labels
 
@@ -26,7 +26,7 @@ class Sample(NamedTuple):
 
 
 def to_sample(
-    image: Float32[np.ndarray, "modality *space"], label: UInt8[np.ndarray, "*space"], *, labels: Labels
+    image: Float32[np.ndarray, "modality *space"], label: Integer[np.ndarray, "*space"], *, labels: Labels
 ) -> Sample:
     """Return tensors of an image and its label map."""
     return Sample(
@@ -59,13 +59,13 @@ def with_neighbours(
 
 def cut_block(
     image: Float32[np.ndarray, "modality *space"],
-    label: UInt8[np.ndarray, "*space"],
+    label: Integer[np.ndarray, "*space"],
     *,
     start: Sequence[int],
     size: Sequence[int],
     background: Sequence[float],
     is_mirrored: bool = False,
-) -> tuple[Float32[np.ndarray, "channel *block"], UInt8[np.ndarray, "*block"]]:
+) -> tuple[Float32[np.ndarray, "channel *block"], Integer[np.ndarray, "*block"]]:
     """Read a block; along axes that are shorter than it, all is read and padded evenly with the background.
 
     Args:

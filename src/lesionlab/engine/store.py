@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Shaped, UInt8
+from jaxtyping import Float32, Integer, Shaped
 
 from lesionlab.core.case import Case
 from lesionlab.core.errors import LabelError
@@ -58,7 +58,7 @@ class StoredCase:
         """Return the memory-mapped, normalised image."""
         return _open(self.folder / "image.npy")
 
-    def label(self) -> UInt8[np.ndarray, "x y z"]:
+    def label(self) -> Integer[np.ndarray, "x y z"]:
         """Return the memory-mapped label values.
 
         Raises:
