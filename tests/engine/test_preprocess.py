@@ -227,3 +227,20 @@ def test_evening_out_changes_images_of_mri_and_no_label(case: Case, way: str):
 def test_sides_are_compared_only_where_the_head_is_upright(case: Case):
     with pytest.raises(ValidationError, match="straighten = true"):
         prepared_of(case, bias_field="mirror")
+
+
+def test_a_scan_without_air_keeps_its_darkest_lesion(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    generator = np.random.default_rng(0)
+    x, y, z = np.indices((32, 32, 12))
+    image = np.where((x - 16) ** 2 + (y - 16) ** 2 < 81, 600, 900) + generator.normal(0, 30, x.shape)
+    lesion = ((x - 18) ** 2 + (y - 16) ** 2 + (z - 6) ** 2) < 9
+    image[lesion] = generator.normal(350, 30, int(lesion.sum()))
+    paths = [save(tmp_path / f"{name}.nii.gz", values) for name, values in (("t2", image), ("mask", lesion * 1))]
+    case = Case(id="a", images={"t2 without air": paths[0]}, label=paths[1], group="a")
+    for _ in range(2):
+        made = prepare(case, ("t2 without air",), settings=Preprocessing(), labels=LESION)
+    assert made.label is not None
+    assert np.corrcoef(made.image[0][made.label > 0], image[lesion])[0, 1] > 0.999
+    assert [record.getMessage() for record in caplog.records].count(
+        "no air at the edges of a scan (t2 without air): all of such scans is taken for foreground"
+    ) == 1

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lesionlab.transforms.normalise import (
     find_foreground,
@@ -43,6 +45,45 @@ def test_one_dark_voxel_misleads_only_the_published_rule():
     image[20, 20, 5] = -500
     assert find_foreground(image, rule="above_minimum").sum() == inside.size - 1
     assert find_foreground(image, rule="above_background").sum() == inside.sum() - 1
+
+
+@pytest.mark.parametrize("padding", [0.0, -1024.0, 100.0])
+def test_constant_padding_is_no_foreground(padding: float):
+    image, inside = head(3.0)
+    image = np.where(inside, image + max(0.0, padding), padding)
+    np.testing.assert_array_equal(find_foreground(image, rule="above_background"), inside)
+
+
+@given(
+    edge=st.floats(150, 900),
+    middle=st.floats(150, 900),
+    noise=st.floats(0.02, 0.1),
+    texture=st.floats(0, 0.3),
+    seed=st.integers(0, 999),
+)
+@settings(deadline=None, max_examples=40)
+def test_tissue_at_the_edges_is_foreground(edge: float, middle: float, noise: float, texture: float, seed: int):
+    generator = np.random.default_rng(seed)
+    x, y, _ = np.indices((40, 40, 8))
+    image = np.where((abs(x - 20) < 9) & (abs(y - 20) < 12), middle, edge)
+    image = image * (1 + texture * np.sin(x / 5 + seed)) + edge * noise * generator.normal(size=image.shape)
+    assert find_foreground(image.astype(np.float32), rule="above_background").all()
+
+
+def test_a_bright_background_is_not_taken_for_air():
+    image, inside = head(3.0)
+    image[~inside] = 1000
+    assert find_foreground(image, rule="above_background").all()
+
+
+def test_ct_of_tissue_alone_has_no_air():
+    generator = np.random.default_rng(0)
+    image = generator.normal(40, 12, (40, 40, 8)).astype(np.float32)
+    image[15:25, 15:25] += 800
+    assert find_foreground(image, rule="above_background", modality="ct").all()
+    image[[0, 1, 2, 3, 4, 35, 36, 37, 38, 39]] = generator.normal(-1000, 12, (10, 40, 8))
+    image[:, [0, 1, 2, 3, 4, 35, 36, 37, 38, 39]] = generator.normal(-1000, 12, (40, 10, 8))
+    assert 0.5 < find_foreground(image, rule="above_background", modality="ct").mean() < 0.6
 
 
 @pytest.mark.parametrize("rule", ["above_background", "above_minimum"])

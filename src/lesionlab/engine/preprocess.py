@@ -1,7 +1,9 @@
 """From a case's files to the arrays that a network sees."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,8 @@ from lesionlab.transforms.normalise import (
     to_unit_range,
     usual_normalisation,
 )
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +144,16 @@ def _level(modality: str, scan: Image, settings: Preprocessing) -> float:
     """Return the value above which there is foreground; all of a picture is, and all of a given brain."""
     if _scheme(modality, settings) == "picture" or settings.foreground == "brain_mask":
         return foreground_level(scan.array, rule="everything")
-    return foreground_level(scan.array, rule=settings.foreground)
+    level = foreground_level(scan.array, rule=settings.foreground, modality=modality)
+    if level == -np.inf and settings.foreground == "above_background":
+        _tell_no_air(modality)
+    return level
+
+
+@cache
+def _tell_no_air(modality: str) -> None:
+    """Log once for each modality that whole scans are taken for foreground."""
+    logger.warning("no air at the edges of a scan (%s): all of such scans is taken for foreground", modality)
 
 
 def _scheme(modality: str, settings: Preprocessing) -> Normalisation:
@@ -178,7 +191,9 @@ def _normalise(
     if scheme == "picture":
         return normalise_picture(image, modality=modality)
     if scheme == "z_score":
-        return normalise(image, foreground, percentiles=settings.percentiles)
+        low, high = settings.percentiles
+        has_no_air = settings.foreground == "above_background" and bool(foreground.all())
+        return normalise(image, foreground, percentiles=(0.0 if has_no_air else low, high))  # the darkest is tissue
     inside = image[foreground] if foreground.any() else image.ravel()
     low, high = settings.window or np.percentile(inside, settings.percentiles)
     return to_unit_range(image, ends=(float(low), float(high)))

@@ -11,35 +11,59 @@ Normalisation: TypeAlias = Literal["z_score", "unit_range", "picture"]
 COLOURS = {"red": (0.485, 0.229), "green": (0.456, 0.224), "blue": (0.406, 0.225), "grey": (0.449, 0.226)}
 """Mean and standard deviation of the channels of ImageNet's pictures, whose brightness goes from 0 to 1."""
 
+AIR_HU = -500.0
+BONE_HU = 1500.0
+"""Air on CT lies below the first, all tissue but the lungs above; only dense bone and metal lie above the second."""
+
 _SHARE_OF_RANGE = 0.05
 """Foreground begins this far from the background towards the brightest tissue."""
 
+_DARKER_SHARE = 0.02
+"""Where more voxels than this are clearly darker than the edges of a scan, its edges are not air."""
 
-def find_foreground(image: Float32[np.ndarray, "x y z"], *, rule: Foreground) -> Bool[np.ndarray, "x y z"]:
-    """Tell the head or brain from the air around it.
+_NOISE_FLOOR = 0.08
+_HIGHEST_AIR = 0.25
+"""Air is darker than the first share of the brightest tissue; up to the second only if it varies as noise does."""
+
+_NOISE_VARIATION = 0.2
+"""Lowest coefficient of variation of noise in air (0.52 in a magnitude image of one coil); that of tissue is lower."""
+
+_NOISE_OF_RANGE = 0.02
+"""Largest standard deviation of air, as a share of the range, where values below zero leave no other measure."""
+
+
+def find_foreground(
+    image: Float32[np.ndarray, "x y z"], *, rule: Foreground, modality: str = ""
+) -> Bool[np.ndarray, "x y z"]:
+    """Separate the head or brain from the air around it.
 
     Args:
         image: One modality.
         rule: "everything" leaves nothing out, as pictures need it. "above_minimum" is the published rule: every voxel
             brighter than the darkest one. It takes all air for foreground where noise or interpolation leaves a
             darker voxel; "above_background" measures the background along the volume's four upright edges and is not
-            misled by that.
+            misled by that. Where these edges are not clearly darker than the rest (small fields of view, cropped
+            volumes, bright backgrounds), there is no air to leave out and everything is foreground.
+        modality: Which one it is, as far as known; CT has its air at a fixed value.
 
     Returns:
         The mask; empty for a constant image.
     """
-    return image > foreground_level(image, rule=rule)
+    return image > foreground_level(image, rule=rule, modality=modality)
 
 
-def foreground_level(image: Float32[np.ndarray, "x y z"], *, rule: Foreground) -> float:
-    """Return the value above which there is foreground, as in `find_foreground`; minus infinity for "everything"."""
+def foreground_level(image: Float32[np.ndarray, "x y z"], *, rule: Foreground, modality: str = "") -> float:
+    """Return the value above which there is foreground, as in `find_foreground`; minus infinity for everything."""
     if rule == "everything":
         return -np.inf
     if rule == "above_minimum":
         return float(image.min()) + 1e-8
-    background = float(np.median(_corner_columns(image)))
-    brightest = float(np.percentile(_every_second_column(image), 99.5))
-    return background + max(_SHARE_OF_RANGE * (brightest - background), 1e-8)
+    edges, voxels = _corner_columns(image), _every_second_column(image)
+    background, brightest = float(np.median(edges)), float(np.percentile(voxels, 99.5))
+    margin = max(_SHARE_OF_RANGE * (brightest - background), 1e-8)
+    is_darkest = float(np.mean(voxels < background - margin)) <= _DARKER_SHARE
+    is_air = is_darkest and _are_air(edges, brightest=brightest, modality=modality)
+    return background + margin if is_air else -np.inf
 
 
 def usual_normalisation(modality: str) -> Normalisation:
@@ -88,6 +112,27 @@ def normalise(
     values /= deviation
     normalised.T[foreground.T] = values
     return normalised
+
+
+def _are_air(edges: Float32[np.ndarray, "voxel"], *, brightest: float, modality: str) -> bool:
+    """Tell whether the edges of a scan, than which little is darker, show air and not the darkest tissue.
+
+    Args:
+        edges: Their voxels.
+        brightest: Value of the brightest tissue.
+        modality: Which one it is, as far as known.
+    """
+    level = float(np.median(edges))
+    if np.mean(edges == level) >= 0.5:
+        return True  # a constant, with which volumes are padded and skulls stripped
+    noise = 1.4826 * float(np.median(np.abs(edges - level)))
+    if modality == "ct":
+        has_offset = edges.min() >= 0 and brightest > BONE_HU  # stored as unsigned numbers
+        return level < AIR_HU + (1024 if has_offset else 0)
+    if level <= 0:
+        return noise <= _NOISE_OF_RANGE * (brightest - level)
+    share = level / max(brightest, 1e-8)
+    return share <= _NOISE_FLOOR or (share <= _HIGHEST_AIR and noise >= _NOISE_VARIATION * level)
 
 
 def _every_second_column(image: Float32[np.ndarray, "x y z"]) -> Float32[np.ndarray, "voxel"]:

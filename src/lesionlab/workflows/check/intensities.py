@@ -5,12 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from lesionlab.engine.images import Image
+from lesionlab.transforms.normalise import AIR_HU, BONE_HU, foreground_level, usual_normalisation
 from lesionlab.workflows.check.finding import Finding
 from lesionlab.workflows.check.scan import Scan
-
-AIR_HU = -500.0
-BONE_HU = 1500.0
-"""A CT image without air below the first and with values above the second was stored without its offset."""
 
 
 def judge_contrast(scan: Scan) -> Iterator[Finding]:
@@ -47,7 +44,7 @@ def judge_hounsfield_units(scan: Scan) -> Iterator[Finding]:
     if "ct" not in scan.images:
         return
     low, high = (float(edge) for edge in (scan.images["ct"].array.min(), scan.images["ct"].array.max()))
-    if low > AIR_HU and high > BONE_HU:
+    if low > AIR_HU and high > BONE_HU:  # without air although there is dense bone: stored without its offset
         yield scan.finding(
             "hounsfield",
             scan.case.images["ct"],
@@ -55,6 +52,26 @@ def judge_hounsfield_units(scan: Scan) -> Iterator[Finding]:
             wanted=f"Hounsfield units, with air below {AIR_HU:g}",
             found=f"values from {low:g} to {high:g}",
             next_step="convert it again with its rescale intercept; often 1024 has to be subtracted",
+        )
+
+
+def judge_air(scan: Scan) -> Iterator[Finding]:
+    """Find volumes without air at their edges: small fields of view, cropped volumes, bright backgrounds."""
+    without = [
+        modality
+        for modality, image in scan.images.items()
+        if image.array.shape[2] > 1
+        and usual_normalisation(modality) != "picture"
+        and foreground_level(image.array, rule="above_background", modality=modality) == -np.inf
+    ]
+    if without:
+        yield scan.finding(
+            "no-air",
+            scan.case.images[without[0]],
+            severity="warning",
+            wanted="edges of the scan that are clearly darker than the rest",
+            found=f"none in {', '.join(without)}",
+            next_step="nothing if the field of view is small: all of the scan is taken for foreground",
         )
 
 

@@ -26,6 +26,7 @@ RULES: tuple[Rule, ...] = (
     intensities.judge_contrast,
     intensities.judge_planes,
     intensities.judge_hounsfield_units,
+    intensities.judge_air,
     masks.judge_label_values,
     masks.judge_label_noise,
     masks.judge_lesion,

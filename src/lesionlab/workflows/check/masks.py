@@ -88,6 +88,9 @@ def judge_place(scan: Scan) -> Iterator[Finding]:
 
 def _head(scan: Scan, lesion: Bool[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
     """Return what is brighter than air in any modality, with its holes filled slice by slice."""
-    parts = [find_foreground(image.array, rule="above_background") for image in scan.fitting(lesion).values()]
+    parts = [
+        find_foreground(image.array, rule="above_background", modality=modality)
+        for modality, image in scan.fitting(lesion).items()
+    ]
     head = np.logical_or.reduce(parts)
     return np.stack([ndimage.binary_fill_holes(plane) for plane in np.moveaxis(head, 2, 0)], axis=2)
