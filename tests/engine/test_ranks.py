@@ -94,6 +94,34 @@ def test_two_processes_find_the_gradients_of_one(tmp_path: Path, cohort: Path):
     assert lines[0]["loss"] == pytest.approx(lines[1]["loss"], abs=1e-6)
 
 
+AS_ON_GPUS = """
+import dataclasses, json, os, sys
+import lightning_fabric.fabric as fabric
+from pathlib import Path
+from lesionlab.workflows.train import train
+
+move = fabric.convert_to_tensors
+fabric.convert_to_tensors = lambda data, device: move(data, device).clone()
+recipe, data, out = sys.argv[1:]
+changes = ["training.steps=12", "validation.share=0.5", "validation.patience=2", "sampling.patches_per_case=2"]
+trained = train(recipe, data, Path(out), changes=changes)
+found = dataclasses.asdict(trained) | {"folder": ""}
+Path(out, os.environ["RANK"] + ".json").write_text(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+def test_processes_agree_where_a_device_has_memory_of_its_own(tmp_path: Path, cohort: Path):
+    """What is moved to a GPU is a copy; each process must still know the scores of all, and end with the others."""
+    recipe = write_recipe(tmp_path / "tiny3d.toml", INSTANCE_NORM)
+    (tmp_path / "train.py").write_text(AS_ON_GPUS)
+    command = [*TWO, str(tmp_path / "train.py"), recipe, f"wmh2017:{cohort}", str(tmp_path / "out")]
+    subprocess.run(command, check=True, capture_output=True, env=_environment(), timeout=300)
+    first, second = (json.loads((tmp_path / "out" / f"{rank}.json").read_text()) for rank in (0, 1))
+    assert first == second
+    assert first["is_finished"]
+
+
 @pytest.mark.slow
 def test_kill_9_of_one_process_ends_both_and_the_training_goes_on(tmp_path: Path, cohort: Path):
     recipe = write_recipe(tmp_path / "tiny3d.toml", INSTANCE_NORM)

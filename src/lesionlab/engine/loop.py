@@ -23,7 +23,7 @@ from lesionlab.engine.loss_odds import LossOdds
 from lesionlab.engine.memory import choose_parts, used_gib
 from lesionlab.engine.modality_dropout import draw_presence
 from lesionlab.engine.pace import Pace
-from lesionlab.engine.ranks import check_share, is_wanted_anywhere
+from lesionlab.engine.ranks import check_share, is_wanted_anywhere, largest, share_buffers
 from lesionlab.engine.recorder import Recorder
 from lesionlab.engine.sample import Sample
 from lesionlab.engine.schedule import planned_rate
@@ -199,6 +199,7 @@ class Loop:
             device=self.fabric.device,
             at_least=settings.accumulate,
         )
+        parts = int(largest(self.fabric, float(parts)))  # each process has its own memory
         return Descent(
             self.fabric,
             network=self.network,
@@ -215,6 +216,7 @@ class Loop:
             return
         pace = self._pace.numbers() | {"memory_gib": used_gib(self.fabric.device)}
         trained = (self.average.network if self.average else self.network.module).eval()
+        share_buffers(self.fabric, trained)
         found = validate(trained, self._validation, self.plan, fabric=self.fabric)
         numbers = {
             **({"loss": done.mean_loss} if done.loss_steps else {}),
@@ -225,7 +227,8 @@ class Loop:
             **pace,
         }
         patience = self.plan.recipe.validation.patience
-        self.progress = done.after_validation(found.score, total=total, patience=patience)
+        decided = done.after_validation(found.score, total=total, patience=patience)
+        self.progress = self.fabric.broadcast(decided)  # the first process decides, so that all save and stop together
         if recorder:
             recorder.write(done.step, numbers)
             if found.picture is not None:

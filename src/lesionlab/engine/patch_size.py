@@ -14,6 +14,7 @@ from lesionlab.core.network import Network, network
 from lesionlab.core.recipe import Choice, Recipe
 from lesionlab.engine.acceleration import lay_out
 from lesionlab.engine.memory import USABLE, activation_bytes
+from lesionlab.engine.ranks import largest as largest_of_all
 from lesionlab.engine.sample import Sample
 from lesionlab.engine.store import StoredCase
 
@@ -48,6 +49,7 @@ def with_size(recipe: Recipe, cases: Sequence[StoredCase], *, outputs: int, fabr
     probe = sized(recipe, tuple(min(side, 2 * stride) for side in largest))
     per_voxel = _bytes_per_sample(probe, outputs=outputs, fabric=fabric) / math.prod(probe.sampling.size)
     batch = math.ceil(recipe.training.batch / (fabric.world_size * recipe.training.accumulate))
+    free_bytes = -int(largest_of_all(fabric, -float(free_bytes)))  # of the process that has least
     room = int(USABLE * free_bytes / (batch * per_voxel))
     size: tuple[int, ...] = fabric.broadcast(fitting_size(largest, voxels=room, stride=stride))
     estimate = batch * per_voxel * math.prod(size) / _GIB

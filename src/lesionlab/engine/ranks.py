@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from lightning_fabric import Fabric
+from torch import Tensor, nn
 
 from lesionlab.core.errors import OptionError
 from lesionlab.engine.precision import Wanted, precision_of
@@ -58,10 +60,30 @@ def check_share(fabric: Fabric, *, batch: int) -> None:
         )
 
 
+def summed(fabric: Fabric, values: Tensor) -> Tensor:
+    """Return the sum of `values` over all processes, on the CPU and the same in each; `values` stay as they are."""
+    if fabric.world_size == 1:
+        return values
+    together = fabric.all_reduce(values.clone(), reduce_op="sum")
+    assert isinstance(together, Tensor)
+    return together.cpu()
+
+
+def largest(fabric: Fabric, value: float) -> float:
+    """Return the largest value that any process gives, the same in each."""
+    if fabric.world_size == 1:
+        return value
+    together = fabric.all_reduce(torch.tensor(float(value), dtype=torch.float64), reduce_op="max")
+    return float(cast("Tensor", together))
+
+
 def is_wanted_anywhere(fabric: Fabric, is_wanted: bool) -> bool:
     """Return whether any process says so, the same in all."""
-    if fabric.world_size == 1:
-        return is_wanted
-    together = fabric.all_reduce(torch.tensor(float(is_wanted), device=fabric.device), reduce_op="max")
-    assert isinstance(together, torch.Tensor)
-    return bool(together > 0)
+    return bool(largest(fabric, float(is_wanted)))
+
+
+def share_buffers(fabric: Fabric, network: nn.Module) -> None:
+    """Give all processes the first one's buffers: running statistics of batch norms, which each keeps of its own."""
+    if fabric.world_size > 1:
+        for buffer in network.buffers():
+            torch.distributed.broadcast(buffer, src=0)

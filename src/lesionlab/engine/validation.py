@@ -14,6 +14,7 @@ from lesionlab.core.metric import MaskPair
 from lesionlab.core.plan import Plan
 from lesionlab.engine.category_predictor import score_categories
 from lesionlab.engine.inference import predict_probabilities
+from lesionlab.engine.ranks import summed
 from lesionlab.engine.readout import Readout
 from lesionlab.engine.snapshot import Picture, draw_snapshot
 from lesionlab.engine.store import StoredCase
@@ -71,8 +72,8 @@ def validate(
         scores[place] = score
         if score < worst:
             worst, picture = score, draw_snapshot(cases[place], np.any(masks, axis=0), labels=plan.labels)
-    if fabric is not None and world > 1:
-        fabric.all_reduce(scores, reduce_op="sum")
+    if fabric is not None:
+        scores = summed(fabric, scores)
     return Validated(numbers={"validation_dice": float(scores.mean())}, picture=picture)
 
 
