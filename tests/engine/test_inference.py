@@ -1,16 +1,23 @@
 """Windows over slices, blended as MONAI blends them."""
 
+import logging
 import tracemalloc
+import weakref
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
+from lesionlab.core.errors import PredictionError
 from lesionlab.core.network import Output
 from lesionlab.core.recipe import Inference
 from lesionlab.engine.inference import predict_probabilities, slide, starts
+from lesionlab.engine.readout import Readout
 
 WINDOW = (32, 24)
 
@@ -139,6 +146,115 @@ def test_memory_follows_the_result_not_the_windows(small: Small):
         tracemalloc.stop()
     result_bytes = 64 * 64 * 40 * 4
     assert peaks[1] - peaks[0] < 3.5 * result_bytes
+
+
+class HeldTensors(TorchDispatchMode):
+    """Adds up, after every operation, what all tensors together hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tensors: list[weakref.ref[Tensor]] = []
+        self.peak_bytes = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        self.tensors += [weakref.ref(leaf) for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+        self.tensors = [reference for reference in self.tensors if reference() is not None]
+        alive = [tensor.untyped_storage() for reference in self.tensors if (tensor := reference()) is not None]
+        storages = {storage.data_ptr(): storage.nbytes() for storage in alive}
+        self.peak_bytes = max(self.peak_bytes, sum(storages.values()))
+        return result
+
+
+class Many(nn.Module):
+    """As many outputs as asked for."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.linspace(-1, 1, outputs))
+
+    def forward(self, image: Tensor) -> Output:
+        return Output(logits=image[:, :1] * self.weight.reshape(1, -1, *[1] * (image.dim() - 2)))
+
+
+@pytest.mark.parametrize("readout", [Readout(), Readout(members=tuple((place,) for place in range(1, 9)))])
+@pytest.mark.parametrize(("flips", "arrays"), [(False, 1.8), (True, 2.6)])
+def test_sums_of_a_volume_are_held_once_and_with_flips_twice(flips: bool, arrays: float, readout: Readout):
+    """The device holds no other array of outputs x voxels: quotient, probabilities and views are made in place."""
+    image, outputs = image_of(48, 48, 48)[:1], 9
+    with HeldTensors() as held:
+        settings = Inference(flips=flips, overlap=0.0)
+        predict_probabilities(
+            Many(outputs), image, window=(24, 24, 16), background=(0.0,), settings=settings, readout=readout
+        )
+    assert held.peak_bytes < arrays * outputs * image.nbytes
+
+
+class Forgetful(nn.Module):
+    """Runs out of memory: with more slices than fit, or at certain calls."""
+
+    def __init__(self, inner: nn.Module, *, fitting: int = 1000, failing: range = range(0), error: Exception) -> None:
+        super().__init__()
+        self.inner, self.fitting, self.failing, self.error = inner, fitting, failing, error
+        self.calls = 0
+
+    def forward(self, image: Tensor) -> Output:
+        self.calls += 1
+        if len(image) > self.fitting or self.calls in self.failing:
+            raise self.error
+        output: Output = self.inner(image)
+        return output
+
+
+OUT_OF_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried 12 bytes"),
+    MemoryError("Unable to allocate 1.00 GiB for an array"),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("flips", [False, True])
+def test_less_goes_through_at_once_until_it_fits(
+    small: Small, flips: bool, error: Exception, caplog: pytest.LogCaptureFixture
+):
+    image, settings = image_of(40, 30, 11), Inference(batch=8, flips=flips)
+    options = {"window": WINDOW, "background": (0.0, 0.0), "settings": settings}
+    expected = predict_probabilities(small, image, **options)
+    for fitting, warnings in ((8, 0), (3, 2), (1, 3)):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            network = Forgetful(small, fitting=fitting, error=error).eval()
+            np.testing.assert_allclose(predict_probabilities(network, image, **options), expected, atol=1e-5)
+        assert len(caplog.records) == warnings, "once for every halving, not for every batch"
+
+
+@pytest.mark.parametrize("call", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("window", [WINDOW, (16, 16, 16)])
+def test_memory_that_runs_out_once_costs_no_accuracy(small: Small, window: tuple[int, ...], call: int):
+    image, network = image_of(40, 30, 20), small if len(window) == 2 else Many(3)
+    options = {"window": window, "background": (0.0, 0.0), "settings": Inference(batch=4)}
+    expected = predict_probabilities(network, image, **options)
+    failing = Forgetful(network, failing=range(call, call + 1), error=OUT_OF_MEMORY[0]).eval()
+    np.testing.assert_allclose(predict_probabilities(failing, image, **options), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("window", [WINDOW, (16, 16, 16)])
+def test_what_never_fits_is_refused_with_numbers(window: tuple[int, ...]):
+    network = Forgetful(Many(2), fitting=0, error=OUT_OF_MEMORY[0]).eval()
+    with pytest.raises(PredictionError, match=r"another 2\.00 GiB of memory; found [\d.]+ GiB free; in 40 x 30 x 20"):
+        predict_probabilities(
+            network, image_of(40, 30, 20), window=window, background=(0.0, 0.0), settings=Inference(batch=8)
+        )
+
+
+def test_no_other_error_is_taken_for_want_of_memory(small: Small):
+    network = Forgetful(small, failing=range(1, 2), error=RuntimeError("shapes do not fit")).eval()
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        predict_probabilities(
+            network, image_of(40, 30, 3), window=WINDOW, background=(0.0, 0.0), settings=Inference(batch=8)
+        )
+    assert network.calls == 1
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The mask lies where the lesion is, however the scan was stored."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -11,7 +12,9 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from tiny_training import AFFINE, phantom, save
 
 from lesionlab.core.case import Case
+from lesionlab.core.errors import PredictionError
 from lesionlab.core.postprocessing import Postprocessing
+from lesionlab.engine import predictor as predictor_module
 from lesionlab.engine.checkpoint import (
     Checkpoint,
     build_planned_network,
@@ -116,3 +119,61 @@ def test_a_checkpoint_of_float16_predicts_without_a_gpu(checkpoint: Checkpoint, 
     predictor = Predictor(open_checkpoint(tmp_path), recipe.inference)
     case = write_scan(tmp_path / "a", AFFINE, "RAS")
     assert predictor.predict(case).probabilities.any()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("spoilt", ["everything", "one"])
+def test_probabilities_that_are_no_numbers_are_refused(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float, spoilt: str
+):
+    """A single voxel is enough: below any threshold, it would be a hole that nobody sees."""
+    real = predictor_module.predict_probabilities
+
+    def spoil(*arguments: object, **options: object) -> np.ndarray:
+        probabilities = np.array(real(*arguments, **options))
+        probabilities.flat[: probabilities.size if spoilt == "everything" else 1] = value
+        return probabilities
+
+    monkeypatch.setattr(predictor_module, "predict_probabilities", spoil)
+    case = write_scan(tmp_path / "a", AFFINE, "RAS")
+    with pytest.raises(PredictionError, match=r"finite probabilities; found .* NaN or infinite; in case a"):
+        Predictor(checkpoint, checkpoint.plan.recipe.inference).predict(case)
+
+
+def test_a_scan_too_large_for_the_memory_is_a_refusal_of_its_case(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def prepare(*_: object, **__: object) -> None:
+        raise MemoryError("Unable to allocate 9.00 TiB for an array")
+
+    monkeypatch.setattr(predictor_module, "prepare", prepare)
+    case = write_scan(tmp_path / "a", AFFINE, "RAS")
+    with pytest.raises(PredictionError, match=r"another 9\.00 TiB of memory; .* in case a"):
+        Predictor(checkpoint, checkpoint.plan.recipe.inference).predict(case)
+
+
+@pytest.mark.parametrize("shown", [("flair",), ("t1",)])
+def test_without_a_modality_the_others_are_padded_with_their_own_air(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: tuple[str, ...]
+):
+    """What is absent counts as zeros, as it does in training; what is there gets the air that a complete case has."""
+    recipe = checkpoint.plan.recipe
+    forgiving = recipe.model_copy(update={"training": recipe.training.model_copy(update={"modality_dropout": 0.3})})
+    backgrounds = []
+    real = predictor_module.predict_probabilities
+
+    def spy(*arguments: object, **options: object) -> np.ndarray:
+        backgrounds.append(options["background"])
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(predictor_module, "predict_probabilities", spy)
+    case = write_scan(tmp_path / "a", AFFINE, "RAS")
+    predictor = Predictor(
+        replace(checkpoint, plan=checkpoint.plan.model_copy(update={"recipe": forgiving})), recipe.inference
+    )
+    for modalities in (recipe.modalities, shown):
+        predictor.predict(replace(case, images={name: case.images[name] for name in modalities}))
+    complete, partial = backgrounds
+    assert min(complete) < -0.5
+    expected = [air if name in shown else 0 for name, air in zip(recipe.modalities, complete, strict=True)]
+    assert partial == pytest.approx(expected, abs=0.2), "up to the box that both modalities share"

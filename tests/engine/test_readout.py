@@ -17,7 +17,7 @@ WHOLE_AND_CORE = Readout(members=((1, 2), (2,)))
 
 def test_above_a_half_is_where_the_likeliest_class_is() -> None:
     outputs = torch.softmax(torch.randn(2, 3, 5, 6, generator=torch.Generator().manual_seed(0)), dim=1)
-    whole, core = WHOLE_AND_CORE.regions(outputs).unbind(1)
+    whole, core = WHOLE_AND_CORE.each_region(outputs)
     likeliest = outputs.argmax(dim=1)
     assert torch.equal(whole > 0.5, likeliest > 0)
     assert torch.equal(core > 0.5, likeliest == 2)
@@ -25,13 +25,15 @@ def test_above_a_half_is_where_the_likeliest_class_is() -> None:
 
 def test_one_class_against_the_background_keeps_its_probability() -> None:
     outputs = torch.softmax(torch.randn(1, 2, 4, 4), dim=1)
-    torch.testing.assert_close(Readout(members=((1,),)).regions(outputs)[:, 0], outputs[:, 1])
+    (region,) = Readout(members=((1,),)).each_region(outputs)
+    torch.testing.assert_close(region, outputs[:, 1])
 
 
 def test_each_region_keeps_its_own_probability() -> None:
     logits = torch.randn(1, 2, 4, 4)
     readout = Readout()
-    assert torch.equal(readout.regions(readout.probabilities(logits)), torch.sigmoid(logits))
+    expected = torch.sigmoid(logits)
+    assert torch.equal(torch.stack(list(readout.each_region(readout.probabilities(logits))), dim=1), expected)
 
 
 @pytest.mark.slow

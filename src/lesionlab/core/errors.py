@@ -11,6 +11,7 @@ LesionlabError
 ├── LabelError            label values that nobody declared
 ├── SplitError            a division of cases that would spoil a score, or a sealed case used too early
 ├── CheckpointError       a checkpoint that is damaged, or made for other inputs
+├── PredictionError       a case that a network gives no sound answer for, or that memory is too small for
 └── StorageError          a file that could not be written whole
 
 Each says what was wanted, what was found, where, and what to do next, in one plain line.
@@ -87,6 +88,10 @@ class SplitError(LesionlabError):
 
 class CheckpointError(LesionlabError):
     """A checkpoint that is damaged, absent, or made for other inputs."""
+
+
+class PredictionError(LesionlabError):
+    """A case that gets no prediction: the network's numbers are none, or memory is too small."""
 
 
 class StorageError(LesionlabError):

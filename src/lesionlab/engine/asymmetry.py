@@ -8,6 +8,7 @@ from jaxtyping import Float32
 from lesionlab.core.case import Case
 from lesionlab.core.grid import Box, Grid
 from lesionlab.engine.case_files import read_scan
+from lesionlab.engine.finite import check_finite
 from lesionlab.transforms.asymmetry import asymmetry_map
 from lesionlab.transforms.geometry import Geometry, to_working
 from lesionlab.transforms.midplane import Midplane, find_midplane, straight_grid
@@ -46,6 +47,7 @@ def measure_asymmetry(case: Case, modality: str) -> Asymmetry:
 
     Raises:
         ImageError: The file is damaged, or shows no plane between two like sides.
+        PredictionError: The map holds what is no number.
     """
     image = read_scan(case, modality)
     plane = find_midplane(image.array, image.grid)
@@ -54,6 +56,7 @@ def measure_asymmetry(case: Case, modality: str) -> Asymmetry:
     upright = to_working(image.array, image.grid, working=straight, order=1)
     head = find_foreground(upright, rule="above_background")
     found = asymmetry_map(upright, head, spacing_mm=straight.spacing_mm)
+    check_finite(found, what="differences between the two sides", where=f"case {case.id}")
     geometry = Geometry(scan=image.grid, working=straight, box=Box(start=(0, 0, 0), stop=straight.shape))
     return Asymmetry(
         upright=upright,

@@ -10,6 +10,8 @@ from jaxtyping import Float32
 from lesionlab.core.case import Case
 from lesionlab.core.plan import Plan
 from lesionlab.engine.checkpoint import Checkpoint
+from lesionlab.engine.finite import check_finite
+from lesionlab.engine.memory import within_memory
 from lesionlab.engine.precision import make_fabric
 from lesionlab.engine.preprocess import prepare
 from lesionlab.engine.store import StoredCase
@@ -40,18 +42,22 @@ class CategoryPredictor:
         """Return the probability of every category of the plan; what category the case has is not looked at.
 
         Raises:
+            PredictionError: The network gives numbers that are not finite, or memory is too small for the case.
             LesionlabError: As `prepare`.
         """
-        recipe = self._plan.recipe
+        recipe, where = self._plan.recipe, f"case {case.id}"
         unlabelled = replace(case, label=None, further_labels=())
-        prepared = prepare(unlabelled, recipe.modalities, settings=recipe.preprocessing, labels=self._plan.labels)
-        return category_probabilities(
-            self._network,
-            prepared.image,
-            size=recipe.sampling.size,
-            background=prepared.background,
-            flips=self._flips,
-        )
+        with within_memory(self._network.device, where=where):
+            prepared = prepare(unlabelled, recipe.modalities, settings=recipe.preprocessing, labels=self._plan.labels)
+            probabilities = category_probabilities(
+                self._network,
+                prepared.image,
+                size=recipe.sampling.size,
+                background=prepared.background,
+                flips=self._flips,
+            )
+        check_finite(probabilities, what="probabilities", where=where)
+        return probabilities
 
 
 def category_probabilities(
@@ -74,10 +80,11 @@ def category_probabilities(
     volume = centred(image, size=size, background=background)
     views = [volume, volume[:, ::-1]] if flips else [volume]
     is_mirrored = bool(getattr(trained, "sees_mirror", False))
-    shown = np.stack([with_mirror(view) if is_mirrored else view for view in views])
-    with torch.inference_mode():
-        logits = trained(torch.from_numpy(shown).to(next(trained.parameters()).device)).logits
-        probabilities = torch.softmax(logits.float(), dim=1).mean(dim=0)
+    device = next(trained.parameters()).device
+    shown = [torch.from_numpy(np.ascontiguousarray(with_mirror(view) if is_mirrored else view)) for view in views]
+    with torch.inference_mode():  # one view at a time: both at once would double the memory
+        logits = torch.cat([trained(view[None].to(device)).logits.float() for view in shown])
+        probabilities = torch.softmax(logits, dim=1).mean(dim=0)
     found: Float32[np.ndarray, "category"] = probabilities.cpu().numpy()
     return found
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lesionlab.core.errors import OptionError
 from lesionlab.core.network import Output
+from lesionlab.engine.memory import is_out_of_memory
 from lesionlab.engine.sample import Sample
 
 logger = logging.getLogger(__name__)
@@ -151,11 +152,6 @@ class Descent:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         logger.warning("out of memory: the batch of %d now goes through in %d parts", size, self.parts)
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Say whether PyTorch had no memory left, on a GPU or on a CPU."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _parts(batch: Sample, present: Present | None, *, count: int) -> Iterator[tuple[Sample, Present | None]]:

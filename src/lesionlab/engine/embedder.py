@@ -12,6 +12,8 @@ from lesionlab.core.content_key import content_key
 from lesionlab.core.errors import CheckpointError
 from lesionlab.core.labels import Labels
 from lesionlab.engine.checkpoint import open_pretraining
+from lesionlab.engine.finite import check_finite
+from lesionlab.engine.memory import within_memory
 from lesionlab.engine.precision import make_fabric
 from lesionlab.engine.preprocess import prepare
 from lesionlab.engine.pretraining_network import build_pretraining_network
@@ -75,6 +77,7 @@ class Embedder:
         """Return the vectors of a case's whole scans; what is smaller than a patch of pre-training is padded to one.
 
         Raises:
+            PredictionError: The encoder gives numbers that are not finite, or memory is too small for the case.
             LayoutError, ImageError, GridError: As `prepare`.
         """
         unlabelled = replace(case, label=None, further_labels=())
@@ -89,10 +92,11 @@ class Embedder:
         )
         head = self._network.objectives["symmetry"]
         assert isinstance(head, Symmetry)
-        with torch.inference_mode():
+        with within_memory(self._device, where=f"case {case.id}"), torch.inference_mode():
             image = torch.from_numpy(np.ascontiguousarray(pair))[None].to(self._device)
             own, mirrored, _ = self._network.look(image)
             vectors, twins = head.embed(own).float(), head.embed(mirrored).float()
+        check_finite(torch.stack([vectors, twins]).cpu().numpy(), what="vectors", where=f"case {case.id}")
         return Embedding(
             own=vectors[0].mean(dim=0).cpu().numpy(),
             mirrored=twins[0].mean(dim=0).cpu().numpy(),

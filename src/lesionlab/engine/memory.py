@@ -2,14 +2,18 @@
 
 import logging
 import math
+import re
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
+from lesionlab.core.errors import PredictionError
 from lesionlab.engine.sample import Sample
 
 logger = logging.getLogger(__name__)
@@ -72,6 +76,47 @@ def free_bytes(device: torch.device) -> int:
     if limit.isdigit() and used.isdigit():
         available.append(int(limit) - int(used))
     return max(0, min(available, default=sys.maxsize))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether there was no memory left, on a GPU or on a CPU."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def out_of_memory(error: BaseException, *, device: torch.device, where: str) -> PredictionError:
+    """Return the refusal of a case that does not fit into memory, with what was asked for and what is free.
+
+    Args:
+        error: Of which `is_out_of_memory` holds.
+        device: That the network is on; it is the CPU's memory that counts where NumPy or PyTorch's CPU had none left.
+        where: What was being predicted.
+    """
+    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):
+        device = torch.device("cpu")
+    asked = re.search(r"allocate ([\d.]+) ?(\w+)", str(error))
+    amount = f"another {asked[1]} {asked[2]}" if asked else "more"
+    advice = "use a GPU with more memory, or the CPU (set CUDA_VISIBLE_DEVICES to nothing)"
+    return PredictionError(
+        f"{amount} of memory",
+        found=f"{free_bytes(device) / _GIB:.1f} GiB free",
+        where=where,
+        next_step=advice if device.type == "cuda" else "close other programs, or use a machine with more memory",
+    )
+
+
+@contextmanager
+def within_memory(device: torch.device, *, where: str) -> Iterator[None]:
+    """Turn running out of memory into the refusal of one case; every other error passes.
+
+    Raises:
+        PredictionError: There was no memory left.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise out_of_memory(error, device=device, where=where) from error
 
 
 def used_gib(device: torch.device) -> float:

@@ -10,11 +10,13 @@ from lesionlab.core.case import Case
 from lesionlab.core.grid import Grid
 from lesionlab.core.recipe import Inference
 from lesionlab.engine.checkpoint import Checkpoint
+from lesionlab.engine.finite import check_finite
 from lesionlab.engine.inference import predict_probabilities
+from lesionlab.engine.memory import within_memory
 from lesionlab.engine.precision import make_fabric
 from lesionlab.engine.preprocess import prepare
 from lesionlab.engine.readout import Readout
-from lesionlab.engine.shown_modalities import ShownModalities, can_do_without, is_shown_of, spread
+from lesionlab.engine.shown_modalities import ShownModalities, can_do_without, is_shown_of, spread, spread_background
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +58,13 @@ class Predictor:
         A case may lack modalities where the network was trained with modality dropout.
 
         Raises:
+            PredictionError: The network gives numbers that are not finite, or memory is too small for the case.
             LesionlabError: As `prepare`.
         """
+        with within_memory(self._network.device, where=f"case {case.id}"):
+            return self._predict(case)
+
+    def _predict(self, case: Case) -> Prediction:
         plan = self.checkpoint.plan
         recipe, settings = plan.recipe, plan.recipe.preprocessing
         is_shown = is_shown_of(tuple(case.images), recipe)
@@ -68,7 +75,7 @@ class Predictor:
             available = [name for name in recipe.modalities if name in case.images]
             prepared = prepare(replace(case, label=None), available, settings=settings, labels=plan.labels)
             trained = ShownModalities(self._network, is_shown, recipe)
-            image, background = spread(prepared.image, is_shown), (0.0,) * len(is_shown)
+            image, background = spread(prepared.image, is_shown), spread_background(prepared.background, is_shown)
         kept = predict_probabilities(
             trained,
             image,
@@ -78,6 +85,7 @@ class Predictor:
             readout=Readout.of(plan),
             neighbours=recipe.sampling.neighbours,
         )
+        check_finite(kept, what="probabilities", where=f"case {case.id}")
         return Prediction(
             probabilities=prepared.geometry.to_scan(kept),
             grid=prepared.geometry.scan,

@@ -1,5 +1,6 @@
 """From logits to the probability of every region."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,25 +30,46 @@ class Readout:
         regions = plan.regions.values()
         return cls(members=tuple(tuple(1 + values.index(str(value)) for value in region) for region in regions))
 
-    def probabilities(self, logits: Float[Tensor, "batch output *space"]) -> Float[Tensor, "batch output *space"]:
-        """Return one probability per output: by sigmoid, or by softmax where they are exclusive classes."""
-        return torch.sigmoid(logits) if self.members is None else torch.softmax(logits, dim=1)
+    def count(self, outputs: Float[Tensor, "batch output *space"]) -> int:
+        """Return how many regions the outputs are read as."""
+        return outputs.shape[1] if self.members is None else len(self.members)
 
-    def regions(self, outputs: Float32[Tensor, "batch output *space"]) -> Float32[Tensor, "batch region *space"]:
-        """Return one number in [0, 1] per region, the higher the likelier.
+    def probabilities(self, logits: Float[Tensor, "batch output *space"]) -> Float[Tensor, "batch output *space"]:
+        """Turn logits into probabilities in their own memory, and return them.
+
+        By sigmoid, or by softmax where outputs are exclusive classes.
+        """
+        if self.members is None:
+            return logits.sigmoid_()
+        logits -= logits.amax(dim=1, keepdim=True)
+        logits.exp_()
+        return logits.div_(logits.sum(dim=1, keepdim=True))
+
+    def each_region(self, outputs: Float32[Tensor, "batch output *space"]) -> Iterator[Float32[Tensor, "batch *space"]]:
+        """Yield one number in [0, 1] for each region, the higher the likelier.
 
         Of exclusive classes it is the probability of the likeliest class in the region as a part of the sum with the
         likeliest one outside: above 0.5 exactly where the likeliest class of all is in the region, and for a single
-        class against the background its probability.
+        class against the background its probability. Two maps are held at a time, beside the outputs.
         """
         if self.members is None:
-            return outputs
-        regions = []
+            yield from outputs.unbind(dim=1)
+            return
         for members in self.members:
             others = [position for position in range(outputs.shape[1]) if position not in members]
-            inside, outside = outputs[:, list(members)].amax(dim=1), outputs[:, others].amax(dim=1)
-            regions.append(inside / (inside + outside))
-        return torch.stack(regions, dim=1)
+            inside, outside = _largest(outputs, members), _largest(outputs, others)
+            yield inside.div_(outside.add_(inside))
+
+
+def _largest(
+    outputs: Float32[Tensor, "batch output *space"], positions: Sequence[int]
+) -> Float32[Tensor, "batch *space"]:
+    """Return the largest of these outputs at every place."""
+    first, *others = positions
+    largest = outputs[:, first].clone()
+    for position in others:
+        torch.maximum(largest, outputs[:, position], out=largest)
+    return largest
 
 
 EACH_REGION = Readout()

@@ -47,6 +47,12 @@ def spread(
     return whole
 
 
+def spread_background(values: Sequence[float], is_shown: Bool[np.ndarray, " modality"]) -> tuple[float, ...]:
+    """Return the value of air in every modality, zero where one was not measured, as `spread` has its image."""
+    shown = iter(values)
+    return tuple(next(shown) if is_there else 0.0 for is_there in is_shown)
+
+
 def can_do_without(recipe: Recipe) -> bool:
     """Say whether a network that was trained so works on any subset of its modalities."""
     return recipe.training.modality_dropout > 0
