@@ -1,6 +1,6 @@
 """Labels: what the stored values of a mask mean, and the only way from arrays to masks and back."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -143,20 +143,22 @@ class Labels:
         """Return the mask of voxels that must not count."""
         return is_one_of(label, self.ignored)
 
-    def label_map(self, masks: Bool[np.ndarray, "region *space"]) -> StoredMask:
+    def label_map(self, masks: Bool[np.ndarray, "region *space"], *, names: Sequence[str] | None = None) -> StoredMask:
         """Return region masks as stored values: the way back from `regions_of`.
 
         A voxel gets the value that belongs to every region it lies in and to as few others as possible
         (`value_for`), so that it reads back as exactly these regions wherever a value expresses them.
 
         Args:
-            masks: One per region, in the order of `names`.
+            masks: One per region.
+            names: Their regions, of which there may be others; None for all in the order of `names`.
         """
-        assert len(masks) == len(self.regions), "one mask per region"
-        flat = masks.reshape(len(self.regions), -1)
+        names = self.names if names is None else names
+        assert len(masks) == len(names), "one mask per region"
+        flat = masks.reshape(len(names), -1)
         marked = np.flatnonzero(flat.any(axis=0))
         combinations, which = _combinations(flat[:, marked])
-        inside = [frozenset(name for name, is_in in zip(self.names, row, strict=True) if is_in) for row in combinations]
+        inside = [frozenset(name for name, is_in in zip(names, row, strict=True) if is_in) for row in combinations]
         values = [self.value_for(regions) for regions in inside]
         stored = np.zeros(flat.shape[1], dtype=_smallest_type(values))
         stored[marked] = np.array(values, dtype=stored.dtype)[which]
@@ -185,7 +187,7 @@ class Labels:
 
         return min(self.values - self.ignored - {0}, key=distance, default=0)
 
-    def renumbered(self, label: Integer[np.ndarray, "*space"], *, to: "Labels") -> Integer[np.ndarray, "*space"]:
+    def renumbered(self, label: Integer[np.ndarray, "*space"], *, to: "Labels") -> Int16[np.ndarray, "*space"]:
         """Return declared stored values as those that other labels give to the same regions.
 
         Regions of other names are left out; ignored values become the lowest ignored value there, or 0.
@@ -229,12 +231,12 @@ LESION = Labels(regions={"lesion": frozenset({1})})
 """The commonest meaning: 0 is background, 1 is lesion."""
 
 
-def translate(label: Integer[np.ndarray, "*space"], values: Mapping[int, int]) -> Integer[np.ndarray, "*space"]:
-    """Return a label map with other values by a table, in 8 bits where they fit; values not in the table become 0."""
-    table = np.zeros(max(*values, int(label.max(initial=0)), 0) + 1, dtype=_smallest_type(values.values()))
+def translate(label: Integer[np.ndarray, "*space"], values: Mapping[int, int]) -> Int16[np.ndarray, "*space"]:
+    """Return a label map with other values by a table; values not in the table become 0."""
+    table = np.zeros(max(*values, int(label.max(initial=0)), 0) + 1, dtype=np.int16)
     for value, other in values.items():
         table[value] = other
-    translated: Integer[np.ndarray, "*space"] = table[label]
+    translated: Int16[np.ndarray, "*space"] = table[label]
     return translated
 
 

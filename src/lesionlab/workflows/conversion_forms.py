@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-from jaxtyping import Integer, UInt8
-
 from lesionlab.core.case import Case, Modality
 from lesionlab.core.labels import Labels
 
@@ -21,12 +18,10 @@ class Numbering:
     Attributes:
         regions: Region name -> new values; the largest set first, and a region in another after it.
         ignored: The new value of what must not count, higher than all others, or None.
-        values: Stored value -> new value.
     """
 
     regions: dict[str, tuple[int, ...]]
     ignored: int | None
-    values: dict[int, int]
 
     @classmethod
     def of(cls, labels: Labels) -> "Numbering":
@@ -38,16 +33,21 @@ class Numbering:
         }
         order = sorted(set(combined.values()), key=lambda regions: (len(regions), regions))
         number = {regions: position + 1 for position, regions in enumerate(order)}
-        ignored = len(order) + 1 if labels.ignored else None
         of_regions = {
             name: tuple(number[regions] for regions in order if position in regions)
             for position, name in enumerate(names)
         }
-        values = {value: number[regions] for value, regions in combined.items()}
         return cls(
             regions=dict(sorted(of_regions.items(), key=lambda pair: -len(pair[1]))),
-            ignored=ignored,
-            values=values | (dict.fromkeys(labels.ignored, ignored) if ignored else {}),
+            ignored=len(order) + 1 if labels.ignored else None,
+        )
+
+    @property
+    def labels(self) -> Labels:
+        """What the new values mean."""
+        return Labels(
+            regions={name: frozenset(values) for name, values in self.regions.items()},
+            ignored=frozenset() if self.ignored is None else frozenset({self.ignored}),
         )
 
     @property
@@ -57,19 +57,9 @@ class Numbering:
         return len(numbers) == len(self.regions) == len(set(numbers))
 
     def painted(self, region: str) -> int:
-        """Return the value of a region's voxels that lie in no smaller region; its first where there is no such."""
-        names = list(self.regions)
-        smaller = {number for name in names[names.index(region) + 1 :] for number in self.regions[name]}
-        own = [number for number in self.regions[region] if number not in smaller]
-        return (own or list(self.regions[region]))[0]
-
-    def renumber(self, label: Integer[np.ndarray, "x y z"]) -> UInt8[np.ndarray, "x y z"]:
-        """Return a mask with the new values; every stored value must be declared, and undeclared ones become 0."""
-        table = np.zeros(max(*self.values, int(label.max(initial=0)), 0) + 1, dtype=np.uint8)
-        for value, number in self.values.items():
-            table[value] = number
-        renumbered: UInt8[np.ndarray, "x y z"] = table[label]
-        return renumbered
+        """Return the value of a region's voxels that lie in no region but it and those that contain it."""
+        own = set(self.regions[region])
+        return self.labels.value_for([name for name, values in self.regions.items() if own <= set(values)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

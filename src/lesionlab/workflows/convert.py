@@ -166,7 +166,7 @@ def _read_label(case: Case, labels: Labels, numbering: Numbering) -> Image:
     assert case.label is not None, "the case has a mask"
     label = read_mask(case, labels)
     labels.check(label.array, where=case.label)
-    return replace(label, array=numbering.renumber(label.array).astype(np.int16))
+    return replace(label, array=labels.renumbered(label.array, to=numbering.labels))
 
 
 def _target(piece: _Piece, working: Grid, *, built: Form, resample: bool) -> Grid:
