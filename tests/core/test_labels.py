@@ -163,9 +163,24 @@ def test_what_nobody_declared_is_refused(labels: Labels, array: list[float]):
     assert caught.value.where == "mask.nii.gz"
 
 
-def test_fractions_are_refused_where_no_threshold_is_given():
-    with pytest.raises(LabelError, match="whole numbers"):
-        LESION.stored_values(np.array([0.2, 0.8]), threshold=None)
+@pytest.mark.parametrize("array", [[0.2, 0.8], [0, 255]])
+def test_files_of_volumes_hold_stored_values_and_nothing_else(array: list[float]):
+    with pytest.raises(LabelError):
+        LESION.stored_values(np.array(array), source="volume")
+
+
+def test_a_picture_is_white_where_there_is_lesion():
+    assert LESION.stored_values(np.array([0, 255]), source="picture").tolist() == [0, 1]
+    with pytest.raises(LabelError):
+        LESION.stored_values(np.array([0.2, 0.8]), source="picture")
+
+
+def test_a_limit_for_the_files_of_a_dataset_is_none_for_predictions():
+    """ATLAS 1: every number above 0.5 of a file is lesion; a prediction holds 1 for the main lesion, 2 for others."""
+    labels = Labels(regions={"main": frozenset({1}), "sub": frozenset({2})}, lesion_above=0.5)
+    assert labels.predicted_values(np.array([0, 1, 2])).tolist() == [0, 1, 2]
+    with pytest.raises(LabelError, match="3"):
+        labels.predicted_values(np.array([0, 3]))
 
 
 @pytest.mark.parametrize(

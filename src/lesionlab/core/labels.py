@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Int16, Integer, Shaped
@@ -15,6 +15,9 @@ LARGEST_VALUE: Final = 32767
 """Masks are kept in 16 bits with a sign."""
 WHITE: Final = 255
 """How a picture stores a lesion, and what many tools write for True."""
+
+MaskSource: TypeAlias = Literal["volume", "picture", "array"]
+"""Where the numbers of a mask are from: the file of a volume, that of a picture, or an array in Python."""
 
 _NOISE = 1e-3  # masks that were stored as scaled floats come back this close to whole numbers
 
@@ -92,19 +95,19 @@ class Labels:
         return replace(self, regions={str(value): frozenset({value}) for value in values})
 
     def stored_values(
-        self, array: Shaped[np.ndarray, "*space"], *, where: str | Path = "the mask", threshold: float | None = 0.5
+        self, array: Shaped[np.ndarray, "*space"], *, where: str | Path = "the mask", source: MaskSource = "array"
     ) -> Int16[np.ndarray, "*space"]:
         """Return declared stored values, whatever numbers a mask holds.
 
-        Whole numbers (floats within 1e-3 of them) are stored values. Where there is a single region, it is also True of
-        a bool array, 255 where no other number stands beside 0, and probabilities from the threshold on. With
-        `lesion_above` every number is read by that; but an array from 0 to 1, which no such limit of 1 or more is meant
-        for, as a mask or as probabilities.
+        Whole numbers (floats within 1e-3 of them) are stored values. Where there is a single region, so is True of a
+        bool array, 255 of a picture or an array that holds nothing else beside 0, and a probability of 0.5 and more of
+        an array. With `lesion_above` every number is read by that; but what lies between 0 and 1, where the limit is 1
+        or more, as a mask or as probabilities.
 
         Args:
             array: Bools, whole numbers, or floats; of any shape.
             where: Named in messages.
-            threshold: From which probability on there is lesion; None refuses fractions.
+            source: Where the numbers are from; files of volumes hold stored values and nothing else.
 
         Raises:
             LabelError: A value is not finite, not whole, or declared by nobody.
@@ -112,12 +115,25 @@ class Labels:
         if self.lesion_above is not None:
             return self._read_by_limit(array, where=where)
         values = _as_whole(array)
+        has_one_region = len(self.regions) == 1
         if values is None:
-            return self._cut_probabilities(array, where=where, threshold=threshold)
-        if len(self.regions) == 1 and (array.dtype.kind == "b" or self._is_white_only(values)):
+            if not (source == "array" and has_one_region and _is_up_to_one(array, where=where)):
+                raise _not_whole(array, where=where)
+            return self._of_single_region(array >= 0.5)
+        if has_one_region and (array.dtype.kind == "b" or (source != "volume" and self._is_white_only(values))):
             return self._of_single_region(values != 0)
         self.check(values, where=where)
         return values
+
+    def predicted_values(
+        self, array: Shaped[np.ndarray, "*space"], *, where: str | Path = "the prediction", source: MaskSource = "array"
+    ) -> Int16[np.ndarray, "*space"]:
+        """Return declared stored values of a prediction: `lesion_above` is about the dataset's own files.
+
+        Raises:
+            LabelError: As `stored_values`.
+        """
+        return replace(self, lesion_above=None).stored_values(array, where=where, source=source)
 
     def check(self, label: Integer[np.ndarray, "*space"], *, where: str | Path) -> None:
         """Refuse values that nobody declared.
@@ -201,9 +217,7 @@ class Labels:
 
     def _read_by_limit(self, array: Shaped[np.ndarray, "*space"], *, where: str | Path) -> Int16[np.ndarray, "*space"]:
         assert self.lesion_above is not None
-        _check_numbers(array, where=where)
-        is_up_to_one = array.min(initial=0) >= -_NOISE and array.max(initial=0) <= 1 + _NOISE
-        if is_up_to_one and self.lesion_above >= 1:
+        if _is_up_to_one(array, where=where) and self.lesion_above >= 1:
             return (array >= 0.5).astype(np.int16)
         return (array > self.lesion_above).astype(np.int16)
 
@@ -212,15 +226,6 @@ class Labels:
         if WHITE in self.values or values.max(initial=0) != WHITE:
             return False
         return int(np.count_nonzero(values)) == int(np.count_nonzero(values == WHITE))
-
-    def _cut_probabilities(
-        self, array: Shaped[np.ndarray, "*space"], *, where: str | Path, threshold: float | None
-    ) -> Int16[np.ndarray, "*space"]:
-        _check_numbers(array, where=where)
-        is_probability = array.min(initial=0) >= -_NOISE and array.max(initial=0) <= 1 + _NOISE
-        if threshold is None or len(self.regions) != 1 or not is_probability:
-            raise _not_whole(array, where=where)
-        return self._of_single_region(array >= threshold)
 
     def _of_single_region(self, mask: Bool[np.ndarray, "*space"]) -> Int16[np.ndarray, "*space"]:
         (values,) = self.regions.values()
@@ -284,6 +289,11 @@ def _check_numbers(array: Shaped[np.ndarray, "*space"], *, where: str | Path) ->
             where=where,
             next_step="repair or exclude this mask",
         )
+
+
+def _is_up_to_one(array: Shaped[np.ndarray, "*space"], *, where: str | Path) -> bool:
+    _check_numbers(array, where=where)
+    return bool(array.min(initial=0) >= -_NOISE and array.max(initial=0) <= 1 + _NOISE)
 
 
 def _not_whole(array: Shaped[np.ndarray, "*space"], *, where: str | Path) -> LabelError:
