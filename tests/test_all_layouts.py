@@ -229,3 +229,20 @@ def test_a_missing_folder_and_a_file_are_refused(name: str, tmp_path: Path):
 def test_an_unknown_layout_is_refused_with_the_nearest_name():
     with pytest.raises(NameUnknownError, match="wmh2017"):
         layout.get("wmh2071")
+
+
+@pytest.mark.parametrize(("word", "split"), [("test", "test"), ("Validation", "validation"), ("TRAIN", "training")])
+@pytest.mark.parametrize("name", ["wmh2017", "isles2022", "atlas_r1", "atlas_r2", "brain_mets", "dicom"])
+def test_a_folder_named_as_a_split_gives_it(name: str, word: str, split: str, tmp_path: Path):
+    """Otherwise a folder of test cases would be learned from."""
+    sample = SAMPLES[name]
+    sample.build(tmp_path / "built", sample.endings[0])
+    shown = tmp_path / "data" / word
+    shown.parent.mkdir()
+    (tmp_path / "built").rename(shown)
+    for own in ("training", "test", "Training", "Testing"):
+        if (shown / own).is_dir():
+            for folder in (shown / own).iterdir():
+                folder.rename(shown / folder.name)
+            (shown / own).rmdir()
+    assert {case.split for case in layout.build(name, folder=tmp_path / "data").cases()} == {split}

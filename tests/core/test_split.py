@@ -70,6 +70,9 @@ def test_people_may_write_less(tmp_path: Path):
         (HEADER + "a,anna,,,training\nb,anna,,,sealed\n", "patient anna in training and sealed"),
         (HEADER + "a,anna,,0,training\nb,anna,,1,training\n", "patient anna in fold 0 and fold 1"),
         (HEADER + "a,anna,,0,training\nb,anna,,,training\n", "patient anna in fold 0 and no fold"),
+        (HEADER + "a,,,0,training\nb,,,1,validation\n", "case b of part validation in fold 1"),
+        (HEADER + "a,,,0,training\nb,,,1,test\n", "case b of part test in fold 1"),
+        (HEADER + "a,,,0,sealed\n", "case a of part sealed in fold 0"),
     ],
 )
 def test_what_is_refused(tmp_path: Path, text: str, said: str):

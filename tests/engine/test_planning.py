@@ -11,7 +11,7 @@ import lesionlab.losses
 import lesionlab.networks
 import lesionlab.transforms  # noqa: F401 - these three register what the recipe names
 from lesionlab.core.case import Case, Split
-from lesionlab.core.errors import LayoutError, NameUnknownError, OptionError
+from lesionlab.core.errors import LayoutError, NameUnknownError, OptionError, SplitError
 from lesionlab.core.labels import LESION
 from lesionlab.core.recipe import Recipe, parse_recipe, tomllib
 from lesionlab.engine.planning import complete, divide_cases, measure, resolve
@@ -67,7 +67,19 @@ def test_the_layout_s_own_validation_split_is_used():
 
 def test_one_patient_in_both_splits_is_refused():
     cases = [case_of(0, group="p", split="training"), case_of(1, group="p", split="validation")]
-    with pytest.raises(LayoutError, match="found p; in here; next: keep all visits"):
+    with pytest.raises(SplitError, match="patient p in training and validation"):
+        divide_cases(cases, recipe_of(), where="here")
+
+
+def test_a_patient_in_training_and_test_is_refused():
+    cases = [*map(case_of, range(4)), case_of(5, group="2", split="test", has_mask=False)]
+    with pytest.raises(SplitError, match=r"patient 2 in training and test \(cases 2, 5\)"):
+        divide_cases(cases, recipe_of(), where="here")
+
+
+def test_a_declared_validation_set_without_masks_is_not_replaced():
+    cases = [*map(case_of, range(4)), case_of(5, split="validation", has_mask=False)]
+    with pytest.raises(LayoutError, match=r"for validation; found none of 1: 5; in here"):
         divide_cases(cases, recipe_of(), where="here")
 
 

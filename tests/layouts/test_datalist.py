@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lesionlab.core.errors import LayoutError
+from lesionlab.core.errors import LayoutError, SplitError
 from lesionlab.layouts import Datalist
 
 
@@ -67,6 +67,29 @@ def test_segmentation_with_folds_and_named_channels(tmp_path: Path):
     assert dataset.modalities == ("a", "b", "c", "d")
     assert dataset.labels.regions == {"WT": {1, 2, 4}, "ET": {4}}
     assert [case.split for case in dataset.cases()] == ["training", "training", "validation", "test"]
+
+
+@pytest.mark.parametrize(
+    ("folds", "options", "said"),
+    [
+        ([1, 2, 3], "", "wanted entries of fold 0, which validates; found the folds 1, 2, 3"),
+        ([0, 1, 2], "fold = 5", "wanted entries of fold 5"),
+        ([None, None], "fold = 0", "found no folds"),
+    ],
+)
+def test_a_fold_that_no_entry_has_is_refused(tmp_path: Path, folds: list[int | None], options: str, said: str):
+    write_list(tmp_path, training=[{"fold": fold, "image": [f"c{n}/t1.nii"]} for n, fold in enumerate(folds)])
+    (tmp_path / "lesionlab.toml").write_text(options)
+    with pytest.raises(LayoutError, match=said):
+        list(Datalist(tmp_path).cases())
+
+
+@pytest.mark.parametrize(("key", "fold"), [("testing", 0), ("testing", 1), ("validation", 1)])
+def test_a_case_that_is_set_aside_has_no_fold_to_learn_in(tmp_path: Path, key: str, fold: int):
+    entries = [{"fold": number, "image": [f"c{number}/t1.nii"]} for number in range(2)]
+    write_list(tmp_path, **{"training": entries, key: [{"fold": fold, "image": ["c9/t1.nii"]}]})
+    with pytest.raises(SplitError, match=r"by the name of its list but \w+ by its fold: c9"):
+        list(Datalist(tmp_path).cases())
 
 
 def test_a_list_may_describe_itself(tmp_path: Path):

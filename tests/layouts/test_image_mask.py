@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sample_datasets import write_picture
 
-from lesionlab.core.errors import LayoutError
+from lesionlab.core.errors import LayoutError, SplitError
 from lesionlab.layouts import ImageMask
 
 
@@ -92,6 +92,17 @@ def test_a_table_of_splits(tmp_path: Path):
         write_picture(tmp_path / "images" / f"{name}.jpg")
     (tmp_path / "test_train_data.csv").write_text("image_id,category\na.jpg,train\nb.jpg,test\n")
     assert [(case.split, case.category) for case in ImageMask(tmp_path).cases()] == [("training", None), ("test", None)]
+
+
+def test_a_table_sets_pictures_aside_and_takes_none_back(tmp_path: Path):
+    for name in ("train/images/a", "test/images/b"):
+        write_picture(tmp_path / f"{name}.jpg")
+    table = tmp_path / "parts.csv"
+    table.write_text("image_id,category\na.jpg,validation\nb.jpg,test\n")
+    assert [case.split for case in ImageMask(tmp_path).cases()] == ["test", "validation"]
+    table.write_text("image_id,category\na.jpg,train\nb.jpg,train\n")
+    with pytest.raises(SplitError, match="test by the folder test but training by the table of pictures: test_b"):
+        list(ImageMask(tmp_path).cases())
 
 
 def test_a_table_of_categories(tmp_path: Path):

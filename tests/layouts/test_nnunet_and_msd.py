@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sample_datasets import write_picture
 
-from lesionlab.core.errors import LayoutError
+from lesionlab.core.errors import LayoutError, SplitError
 from lesionlab.layouts import Msd, NnunetRaw
 
 SECOND = {"channel_names": {"0": "FLAIR"}, "labels": {"background": 0, "lesion": 1}, "file_ending": ".nii.gz"}
@@ -64,6 +64,80 @@ def test_folds_give_the_split(tmp_path: Path):
     (tmp_path / "lesionlab.toml").write_text("fold = 2")
     with pytest.raises(LayoutError, match="at least 3"):
         list(NnunetRaw(tmp_path).cases())
+
+
+@pytest.fixture
+def five(tmp_path: Path) -> Path:
+    """Cases a to d to learn from and t to test."""
+    describe(tmp_path, **SECOND)
+    touch(tmp_path, *(f"imagesTr/{name}_0000.nii.gz" for name in "abcd"), "imagesTs/t_0000.nii.gz")
+    return tmp_path
+
+
+@pytest.mark.parametrize("cells", ["a,\nb,\nt,\n", "a,training\nt,\n", "a,training\nt,test\nz,test\n"])
+def test_an_empty_cell_says_nothing(five: Path, cells: str):
+    (five / "cases.csv").write_text("id,split\n" + cells)
+    (five / "splits_final.json").write_text(json.dumps([{"train": ["a", "b"], "val": ["c"]}]))
+    found = {case.id: (case.split, case.split_by_fold) for case in NnunetRaw(five).cases()}
+    assert found == {
+        "a": ("training", True),
+        "b": ("training", True),
+        "c": ("validation", True),
+        "d": (None, True),  # not in the fold: not learned from
+        "t": ("test", False),
+    }
+
+
+@pytest.mark.parametrize(("cell", "split"), [("validation", "validation"), ("test", "test"), ("sealed", "test")])
+def test_a_table_sets_cases_aside(five: Path, cell: str, split: str):
+    (five / "cases.csv").write_text(f"id,split\na,{cell}\n")
+    first, second, *_ = NnunetRaw(five).cases()
+    assert (first.split, first.is_sealed, second.split) == (split, cell == "sealed", "training")
+
+
+@pytest.mark.parametrize(
+    ("cells", "fold", "said"),
+    [
+        ("t,training\n", None, "test by imagesTs but training by cases.csv: t"),
+        ("t,validation\n", None, "test by imagesTs but validation by cases.csv: t"),
+        ("a,test\n", {"train": ["a", "b"], "val": ["c"]}, "test by cases.csv but training by splits_final.json: a"),
+        (
+            "c,sealed\n",
+            {"train": ["a", "b"], "val": ["c"]},
+            "sealed by cases.csv but validation by splits_final.json: c",
+        ),
+        ("", {"train": ["a", "t"], "val": ["c"]}, "test by imagesTs but training by splits_final.json: t"),
+    ],
+)
+def test_what_is_set_aside_is_not_taken_back(five: Path, cells: str, fold: dict[str, list[str]] | None, said: str):
+    (five / "cases.csv").write_text("id,split\n" + cells)
+    if fold:
+        (five / "splits_final.json").write_text(json.dumps([fold]))
+    with pytest.raises(SplitError) as caught:
+        list(NnunetRaw(five).cases())
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fold", "options", "said"),
+    [
+        ({"train": ["a.nii.gz", "b"], "val": ["c"]}, "", "1 others in fold 0: a.nii.gz"),
+        ({"train": ["a_0000", "b_0000"], "val": ["c"]}, "", "2 others in fold 0: a_0000, b_0000"),
+        ({"train": ["a", "b"], "val": ["b", "c"]}, "", "twice: b"),
+        ({"train": ["a", "b"], "val": []}, "", "2 and 0"),
+        ({"train": [], "val": ["a"]}, "", "0 and 1"),
+        ({"train": ["a", "b"], "val": ["c"]}, "fold = 1", "at least 2"),
+        ({"train": ["a", "b"], "val": ["c"]}, "fold = -1", "greater than or equal to 0"),
+        (None, "fold = 0", "take fold out of it"),
+    ],
+)
+def test_folds_that_are_none_are_refused(five: Path, fold: dict[str, list[str]] | None, options: str, said: str):
+    (five / "lesionlab.toml").write_text(options)
+    if fold:
+        (five / "splits_final.json").write_text(json.dumps([fold]))
+    with pytest.raises(LayoutError) as caught:
+        list(NnunetRaw(five).cases())
+    assert said in str(caught.value)
 
 
 def test_what_nnunet_has_no_place_for(tmp_path: Path):

@@ -69,8 +69,9 @@ def test_training_refuses_sealed_cases(
     sealed: Path, cohort: Path, tiny_recipe: str, shared_store: Path, tmp_path: Path
 ):
     """A split file that would train on what weights were sealed from."""
-    opened = write_split(tmp_path / "opened.csv", Utrecht_0=0, Utrecht_1=0, Utrecht_9=1)
-    with pytest.raises(SplitError, match="sealed test set: Utrecht_9"):
+    edit_plan(sealed, sealed=[hash_case("Utrecht_2")])
+    opened = write_split(tmp_path / "opened.csv", Utrecht_0=0, Utrecht_1=0, Utrecht_2=1)
+    with pytest.raises(SplitError, match="sealed test set: Utrecht_2"):
         train(tiny_recipe, f"wmh2017:{cohort}", sealed, store=shared_store, split_file=opened, fold=0)
 
 

@@ -25,7 +25,10 @@ class Case:
         label: Path of the reference mask, or None where there is none.
         group: What must never be divided between training and test: the patient.
         site: Where it was acquired, or an empty string.
-        split: The part that the dataset's authors gave it to, or None.
+        split: What it is for, as the dataset says (see `lesionlab.core.split_rule`), or None where nothing says it.
+        is_sealed: Whether it is a test case whose every evaluation is counted.
+        split_by_fold: Whether the dataset has folds, and the chosen one says what this case is for; a split file may
+            say it anew. With the split None, the case is in neither list of that fold and is not learned from.
         parts: For a modality whose file holds several images, which of them: the number of a picture's channel ("0"),
             the key of an array file ("image"), a key and the number of its axial slice ("image/12"), or, of a folder
             with several DICOM series, the one that is meant ("1.2.840.7", "1.2.840.7/b1000").
@@ -44,6 +47,8 @@ class Case:
     group: str
     site: str = ""
     split: Split | None = None
+    is_sealed: bool = False
+    split_by_fold: bool = False
     parts: dict[Modality, str] = field(default_factory=dict)
     label_part: str = ""
     further_labels: tuple[Path, ...] = ()

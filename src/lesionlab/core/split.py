@@ -6,18 +6,16 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeAlias, cast, get_args
+from typing import cast
 
 from lesionlab.core.case import Case
 from lesionlab.core.errors import SplitError
 from lesionlab.core.registry import nearest_name
+from lesionlab.core.split_rule import STRICTNESS, check_patients, name_cases, part_of, settle_splits, split_fields
+from lesionlab.core.split_rule import Part as Part
 from lesionlab.core.storage import write_text_atomically
 
-Part: TypeAlias = Literal["training", "validation", "test", "sealed"]
-
 COLUMNS = ("id", "group", "site", "fold", "part")
-NAMED = 8
-"""How many cases a message names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,19 +63,8 @@ class SplitTable:
         Raises:
             SplitError: One is.
         """
-        for what, of in _DIVISIONS.items():
-            places: dict[str, dict[str, str]] = {}
-            for row in self.rows:
-                places.setdefault(row.group, {}).setdefault(of(row), row.id)
-            shared = {group: ids for group, ids in places.items() if len(ids) > 1}
-            if shared:
-                group, ids = next(iter(shared.items()))
-                raise SplitError(
-                    f"every patient in one {what}",
-                    found=f"patient {group} in {' and '.join(ids)} (cases {', '.join(ids.values())})",
-                    where=where,
-                    next_step=f"give all cases of a patient one {what}",
-                )
+        for what, place_of in _DIVISIONS.items():
+            check_patients(((row.id, row.group, place_of(row)) for row in self.rows), what=what, where=where)
 
     def write(self, path: Path) -> None:
         """Write the table as CSV with the columns id, group, site, fold and part.
@@ -103,7 +90,8 @@ def read_split(path: Path) -> SplitTable:
     """Read a table of cases; the columns site and fold may be absent, further columns are for people.
 
     Raises:
-        SplitError: The file is no such table, a case is in it twice, or a patient in two parts or folds.
+        SplitError: The file is no such table, a case is in it twice, one that is not for training has a fold, or a
+            patient is in two parts or folds.
     """
     header, lines = _read_table(path)
     missing = [name for name in ("id", "part") if name not in header]
@@ -120,32 +108,37 @@ def read_split(path: Path) -> SplitTable:
 
 
 def divide(cases: Sequence[Case], table: SplitTable, *, where: str | Path, fold: int | None = None) -> tuple[Case, ...]:
-    """Return the cases of the table, each with the patient and the part that the table gives it.
+    """Return the cases of the table, each with the patient that the table gives it and the strictest split.
 
-    Sealed cases become test cases. Cases that are not in the table are left out.
+    Sealed cases become test cases. Cases that are not in the table are left out. A table may set cases of the dataset
+    aside for validation or test; it may not take back those that the dataset itself sets aside, unless only a fold of
+    the dataset's own did.
 
     Args:
         cases: Of a dataset.
         table: Its division.
         where: The file of the table, for messages.
-        fold: The cases of this fold are for validation, those of the others for training; None leaves every case in
-            its part.
+        fold: The training cases of this fold are for validation; None leaves every case in its part.
 
     Raises:
-        SplitError: The table names a case that there is not, or has no such fold, or the dataset knows that a patient
-            is in two parts.
+        SplitError: The table names a case that there is not, has no such fold, or takes back a case that the dataset
+            sets aside; or the dataset knows that a patient is in two parts.
     """
     by_id = {case.id: case for case in cases}
     absent = [row.id for row in table.rows if row.id not in by_id]
     if absent:
-        found = f"{len(absent)} others: {', '.join(absent[:NAMED])}"
+        found = f"{len(absent)} others: {name_cases(absent)}"
         raise _error("cases of this dataset", found=found, where=where, next_step="correct or delete these lines")
     if fold is not None and fold not in table.folds:
         found = f"the folds {', '.join(map(str, table.folds))}" if table.folds else "none"
         raise _error(f"a fold {fold}", found=found, where=where, next_step="choose another --fold")
     known = tuple(replace(row, group=by_id[row.id].group) for row in table.rows)
     SplitTable(rows=known).check_patients(where=where)
-    return tuple(_divided(by_id[row.id], row, fold=fold) for row in table.rows)
+    sources = {
+        row.id: {"the dataset": _declared(by_id[row.id]), "the split file": _part_in(row, fold)} for row in table.rows
+    }
+    splits = settle_splits(sources, where=where)
+    return tuple(replace(by_id[row.id], group=row.group, **split_fields(splits[row.id])) for row in table.rows)
 
 
 def hash_case(case_id: str) -> str:
@@ -169,18 +162,18 @@ def refuse_sealed(case_ids: Iterable[str], sealed: Iterable[str], *, where: str 
     if opened:
         raise _error(
             "cases that are not sealed",
-            found=f"{len(opened)} of the sealed test set: {', '.join(opened[:NAMED])}",
+            found=f"{len(opened)} of the sealed test set: {name_cases(opened)}",
             where=where,
             next_step="leave them out: they are for evaluation alone; train with the split file that sealed them",
         )
 
 
-def _divided(case: Case, row: SplitRow, *, fold: int | None) -> Case:
-    if row.part == "sealed":
-        return replace(case, group=row.group, split="test")
-    if fold is None or row.fold is None:
-        return replace(case, group=row.group, split=row.part)
-    return replace(case, group=row.group, split="validation" if row.fold == fold else "training")
+def _declared(case: Case) -> Part | None:
+    return None if case.split_by_fold else part_of(case)
+
+
+def _part_in(row: SplitRow, fold: int | None) -> Part:
+    return "validation" if row.part == "training" and fold is not None and row.fold == fold else row.part
 
 
 def _read_table(path: Path) -> tuple[tuple[str, ...], dict[int, dict[str, str | None]]]:
@@ -202,11 +195,18 @@ def _row(cells: dict[str, str | None], *, where: str) -> SplitRow:
     words = {name: (cells.get(name) or "").strip() for name in COLUMNS}
     if not words["id"]:
         raise _error("the id of a case", found="an empty cell", where=where)
-    if words["part"] not in get_args(Part):
-        advice = nearest_name(words["part"], list(get_args(Part)))
+    if words["part"] not in STRICTNESS:
+        advice = nearest_name(words["part"], list(STRICTNESS))
         raise _error("a part", found=repr(words["part"]), where=where, next_step=advice)
     if words["fold"] and not (words["fold"].isascii() and words["fold"].isdigit()):
         raise _error("a fold counted from 0, or nothing", found=repr(words["fold"]), where=where)
+    if words["fold"] and words["part"] != "training":
+        raise _error(
+            "a fold for training cases alone: folds take turns in training and validation",
+            found=f"case {words['id']} of part {words['part']} in fold {words['fold']}",
+            where=where,
+            next_step="empty its cell of the column fold, or make it a training case",
+        )
     return SplitRow(
         id=words["id"],
         group=words["group"] or words["id"],

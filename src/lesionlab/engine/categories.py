@@ -71,8 +71,8 @@ def divide_by_category(
         where: Named in messages.
 
     Raises:
-        LayoutError: A category lacks a patient for training or, where validation is drawn, one for validation; a
-            patient is in both; validation has one category only.
+        LayoutError: A category lacks a patient for training or, where validation is drawn, one for validation;
+            validation has one category only.
     """
     validation = [case for case in cases if case.split == "validation"]
     if not validation:
@@ -80,11 +80,9 @@ def divide_by_category(
         validation = _draw_validation(cases, recipe)
     chosen = {case.id for case in validation}
     training = [case for case in cases if case.id not in chosen]
-    shared = {case.group for case in training} & {case.group for case in validation}
     untrained = [name for name in categories if name not in {case.category for case in training}]
-    if shared or untrained or len({case.category for case in validation}) < 2:
-        found = f"{', '.join(sorted(shared)[:8])} in both" if shared else ""
-        found = found or (f"no training case of {', '.join(untrained)}" if untrained else "one category in validation")
+    if untrained or len({case.category for case in validation}) < 2:
+        found = f"no training case of {', '.join(untrained)}" if untrained else "one category in validation"
         raise LayoutError(
             "patients of every category for training, and others of at least two categories for validation",
             found=found,

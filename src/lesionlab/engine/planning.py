@@ -15,6 +15,7 @@ from lesionlab.core.network import Network, network
 from lesionlab.core.plan import Fingerprint, Plan, outputs
 from lesionlab.core.recipe import Choice, Recipe
 from lesionlab.core.registry import Registry
+from lesionlab.core.split_rule import learning_cases, name_cases
 from lesionlab.engine.sampling import index_slices
 from lesionlab.engine.store import StoredCase
 from lesionlab.engine.training_samples import samples_per_epoch
@@ -27,21 +28,31 @@ def divide_cases(cases: Sequence[Case], recipe: Recipe, *, where: str) -> tuple[
     seed, is held out; visits of one patient stay together.
 
     Raises:
-        LayoutError: Fewer than two patients with masks remain, or a patient is in training and validation.
+        LayoutError: Fewer than two patients with masks remain, or no case that the dataset wants to validate with has
+            a mask.
+        SplitError: A patient is in two splits.
     """
-    usable = [case for case in cases if case.split != "test" and case.label is not None]
+    learned = learning_cases(cases, where=where)
+    usable = [case for case in learned if case.label is not None]
+    declared = [case.id for case in learned if case.split == "validation"]
     validation = [case for case in usable if case.split == "validation"]
+    if declared and not validation:
+        raise LayoutError(
+            "masks of the cases that the dataset has for validation",
+            found=f"none of {len(declared)}: {name_cases(declared)}",
+            where=where,
+            next_step="add their masks, take them out of the dataset, or make a split (lesionlab split --folds 5)",
+        )
     if not validation:
         validation = _draw_validation(usable, recipe, where=where)
-    chosen = {case.id for case in validation}
-    training = [case for case in usable if case.id not in chosen]
-    shared = {case.group for case in training} & {case.group for case in validation}
-    if shared or not training:
+    validating = {case.id for case in validation}
+    training = [case for case in usable if case.id not in validating]
+    if not training:
         raise LayoutError(
             "patients for training that are not in validation",
-            found=f"{', '.join(sorted(shared)) or 'none'}",
+            found="none",
             where=where,
-            next_step="keep all visits of a patient in one split" if shared else "add training cases with masks",
+            next_step="add training cases with masks",
         )
     return tuple(training), tuple(validation)
 

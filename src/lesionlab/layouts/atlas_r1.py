@@ -8,7 +8,9 @@ from lesionlab.core.case import Case, Modality
 from lesionlab.core.errors import LayoutError
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import layout
+from lesionlab.core.split_rule import split_fields
 from lesionlab.layouts.image_files import find_below, find_image, find_matching, in_order, list_image_stems, no_image
+from lesionlab.layouts.tables import split_of_folders
 
 LABELS = Labels(regions={"main": frozenset({1}), "sub": frozenset({2})}, lesion_above=0.5)
 """1 is the primary lesion; 2 is what only a further mask marks. The files hold 0.9999999998, 254, 255 and the like."""
@@ -31,7 +33,7 @@ class AtlasR1:
     scan are one primary mask and perhaps further ones, ``_1``, ``_2`` and so on. The primary mask is the region
     ``main``; the union of all further ones is ``sub`` where the primary does not mark. A case's id is
     ``<patient>_<session>``; both time points of a patient are one group. The sites lie in `folder` itself or one folder
-    deeper. The release has no split.
+    deeper. The release has no split; a folder ``train``, ``validation`` or ``test`` around the sites gives one.
 
     Args:
         folder: Where the dataset lies.
@@ -69,6 +71,7 @@ class AtlasR1:
             group=patient.name,
             site=patient.parent.name if patient.parent != self.folder else "",
             further_labels=_further_masks(folder, has_primary=primary is not None),
+            **split_fields(split_of_folders(folder.relative_to(self.folder))),
         )
 
 

@@ -4,15 +4,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from lesionlab.core.case import Case, Modality, Split
+from lesionlab.core.case import Case, Modality
 from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.layout import layout
+from lesionlab.core.split_rule import split_fields
 from lesionlab.layouts.image_files import find_below, find_matching, in_order, no_image
+from lesionlab.layouts.tables import split_of_folders
 
 CITATION = "Liew et al. 2022, Scientific Data 9:320, doi:10.1038/s41597-022-01401-7"
-
-PARTS: dict[str, Split] = {"Training": "training", "Testing": "test"}
-"""The release's own parts; the masks of the second one are hidden."""
 
 COHORT = re.compile(r"sub-(r\d+)s\d+")
 
@@ -23,8 +22,8 @@ class AtlasR2:
 
     The files are ``[Training/R001/]<sub>/<ses>/anat/<sub>_<ses>_space-*_{T1w,label-L_desc-T1lesion_mask}.nii.gz``,
     where ``<sub>`` is such as ``sub-r001s001`` and ``<ses>`` such as ``ses-1``. The subjects lie in `folder` itself or
-    up to three folders deeper; a folder ``Training`` or ``Testing`` among them gives the split. A case's id is
-    ``<sub>_<ses>``, its site the cohort in the subject's name (``R001``).
+    up to three folders deeper; a folder ``Training`` or ``Testing`` among them gives the split (the masks of the second
+    are hidden). A case's id is ``<sub>_<ses>``, its site the cohort in the subject's name (``R001``).
 
     Args:
         folder: Where the dataset lies.
@@ -55,12 +54,11 @@ class AtlasR2:
         if scan is None:
             raise no_image(case_id, "t1", named=f"{case_id}_*T1w.nii.gz or .nii", folder=folder)
         cohort = COHORT.fullmatch(subject)
-        parts = (PARTS[part] for part in folder.relative_to(self.folder).parts if part in PARTS)
         return Case(
             id=case_id,
             images={"t1": scan},
             label=find_matching(folder, f"{named}(_.*)?_label-(L|lesion)(_.*)?_mask", what="the lesion"),
             group=subject,
             site=cohort[1].upper() if cohort else "",
-            split=next(parts, None),
+            **split_fields(split_of_folders(folder.relative_to(self.folder))),
         )

@@ -9,6 +9,7 @@ from lesionlab.core.case import Case, Modality
 from lesionlab.core.errors import LayoutError
 from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.layout import layout
+from lesionlab.core.split_rule import split_fields
 from lesionlab.layouts.dataset_options import FILE, read_options
 from lesionlab.layouts.image_files import ENDINGS, in_order, no_image, visible
 from lesionlab.layouts.listed_files import stem_of
@@ -137,7 +138,7 @@ class Bids:
             brain_mask=_brain_mask(session),
             group=session.subject,
             site=facts.get("site", ""),
-            split=split_named(facts.get("split", ""), where=self.folder / PARTICIPANTS),
+            **split_fields(split_named(facts.get("split", ""), where=self.folder / PARTICIPANTS)),
             category=facts.get("category") or facts.get("group") or None,
         )
 

@@ -7,7 +7,9 @@ from lesionlab.core.case import Case, Modality
 from lesionlab.core.errors import LayoutError
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import layout
+from lesionlab.core.split_rule import split_fields
 from lesionlab.layouts.image_files import describe, find_below, find_matching, in_order
+from lesionlab.layouts.tables import split_of_folders
 
 LABELS = Labels(regions={"lesion": frozenset({1})}, lesion_above=0.5)
 """The whole lesion, oedema included; any positive value counts."""
@@ -26,7 +28,7 @@ class BrainMets:
 
     The files are ``<id>/{*t1ce*,*flair*,*whole_seg*}.nii.gz``, in capitals or not. The folders lie in `folder` or in a
     folder of it. A patient may lack T1ce or FLAIR; the case then has the other. Masks of parts of the lesion
-    (``*core_seg*``) are left alone. The authors gave no split.
+    (``*core_seg*``) are left alone. The authors gave no split; a folder ``train``, ``validation`` or ``test`` does.
 
     Args:
         folder: Where the dataset lies.
@@ -59,4 +61,7 @@ class BrainMets:
                 where=folder,
                 next_step="add the image, or take the case out of the folder",
             )
-        return Case(id=folder.name, images=images, label=label, group=folder.name) if images else None
+        if not images:
+            return None
+        split = split_fields(split_of_folders(folder.relative_to(self.folder)))
+        return Case(id=folder.name, images=images, label=label, group=folder.name, **split)

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from lesionlab.core.case import Case, Modality, Split
+from lesionlab.core.case import Case, Modality
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import layout
+from lesionlab.core.split_rule import Part, split_fields, strictest
 from lesionlab.layouts.dataset_options import read_options
 from lesionlab.layouts.image_files import (
     find_below,
@@ -30,8 +31,8 @@ VISIT = re.compile(r"(brats1[789]_.+)_\d+|(?=brats-)(.+)-\d+", re.IGNORECASE)
 
 SITE = re.compile(r"brats1[789]_([^_]+)_", re.IGNORECASE)
 
-SPLITS: tuple[Split, ...] = ("training", "validation")
-"""BraTS calls its public parts so, in the names of folders or cases; the masks of the second one are hidden."""
+SPLITS: dict[str, Part] = {"training": "training", "validation": "validation", "testing": "test"}
+"""BraTS calls its parts so, in the names of folders or cases; only the masks of the first one are public."""
 
 GRADES = ("HGG", "LGG")
 """Folders of 2018 and 2019: high-grade and low-grade glioma."""
@@ -86,8 +87,8 @@ class Brats:
 
     The regions are WT (whole tumour), TC (1, necrosis, with the enhancing part) and ET; 2 is oedema. In a folder that
     mixes editions, enhancing tumour may be 3 or 4. The cases lie in `folder` itself or up to two folders deeper;
-    ``HGG`` and ``LGG`` among these folders become the category, "training" and "validation" in the name of one of
-    them, or of the case, the split. The number of a visit at the end of an id is not part of the patient.
+    ``HGG`` and ``LGG`` among these folders become the category, "training", "validation" and "testing" in the name of
+    one of them, or of the case, the split. The number of a visit at the end of an id is not part of the patient.
 
     Args:
         folder: Where the dataset lies. Its ``lesionlab.toml`` may say ``patient``, ``regions`` and ``ignored``.
@@ -132,7 +133,7 @@ class Brats:
             label=self._mask(folder, naming),
             group=self._patient(folder.name),
             site=site[1] if (site := SITE.match(folder.name)) else "",
-            split=next((split for split in SPLITS if any(split in part.lower() for part in parts)), None),
+            **split_fields(strictest(SPLITS[word] for word in SPLITS for part in parts if word in part.lower())),
             category=next((part for part in parts if part in GRADES), None),
         )
 

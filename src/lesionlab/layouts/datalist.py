@@ -8,10 +8,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from lesionlab.core.case import Case, Modality, Split
+from lesionlab.core.case import Case, Modality
 from lesionlab.core.errors import LayoutError
 from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.layout import layout
+from lesionlab.core.split_rule import Part, settle_splits, split_fields
 from lesionlab.layouts.dataset_json import FILE, Description
 from lesionlab.layouts.dataset_options import DatasetOptions, read_options, reason_of
 from lesionlab.layouts.image_files import describe, in_order, visible
@@ -61,10 +62,9 @@ class CaseList(Description):
     def _a_path_is_a_case_too(cls, entries: list[object]) -> list[object]:
         return [{"image": entry} if isinstance(entry, str) else entry for entry in entries]
 
-    def entries(self, *, fold: int) -> Iterator[tuple[ListedCase, Split]]:
-        """Yield every entry with its split: training cases of the given fold validate."""
-        for entry in self.training:
-            yield entry, "validation" if entry.fold == fold else "training"
+    def entries(self) -> Iterator[tuple[ListedCase, Part]]:
+        """Yield every entry with the split that its list is named after."""
+        yield from ((entry, "training") for entry in self.training)
         yield from ((entry, "validation") for entry in self.validation)
         yield from ((entry, "test") for entry in (*self.testing, *self.test))
 
@@ -75,8 +75,9 @@ class Datalist:
 
     ``image`` is a path or a list of paths, one per modality; ``label`` the path of a mask (segmentation), a number
     (classification: the case's category) or absent (pre-training). Paths are relative to the folder, or to ``images``
-    in lesionlab.toml. Cases of fold 0 (or of ``fold`` there) validate, those of ``validation`` and ``testing`` are
-    what their names say. All lists of the folder are read together, unless ``file`` names one.
+    in lesionlab.toml. Training cases of fold 0 (or of ``fold`` there) validate; those of ``validation`` and
+    ``testing`` are what their names say and have no fold. All lists of the folder are read together, unless ``file``
+    names one.
 
     Modalities are named by ``channels`` in lesionlab.toml, else by ``channel_names`` or ``modality`` in the list, else
     after words in the files' names. A case is named by its ``id``; else by its folder, if every case has its own;
@@ -114,8 +115,9 @@ class Datalist:
             LayoutError: A list is empty, names a case twice or a file that is not there, or has other modalities.
         """
         lists = [_read_list(path) for path in self._paths]
-        listed = [pair for one in lists for pair in one.entries(fold=self._options.fold)]
+        listed = [pair for one in lists for pair in one.entries()]
         self._check_once([entry for entry, _ in listed])
+        self._check_fold([entry for entry, _ in listed])
         lodgers = Counter(parent for entry, _ in listed for parent in {Path(image).parent for image in entry.image})
         are_apart = max(lodgers.values()) == 1 and Path() not in lodgers
         found = [self._case(entry, split=split, name=_name(entry, are_apart=are_apart)) for entry, split in listed]
@@ -131,7 +133,26 @@ class Datalist:
                 next_step="correct the list, or say in lesionlab.toml which one to read, as file",
             )
 
-    def _case(self, entry: ListedCase, *, split: Split, name: str) -> Case:
+    def _check_fold(self, entries: list[ListedCase]) -> None:
+        folds = sorted({entry.fold for entry in entries if entry.fold is not None})
+        is_chosen = "fold" in self._options.model_fields_set
+        if self._options.fold not in folds and (folds or is_chosen):
+            raise LayoutError(
+                f"entries of fold {self._options.fold}, which validates",
+                found=f"the folds {', '.join(map(str, folds))}" if folds else "no folds",
+                where=" and ".join(str(path) for path in self._paths),
+                next_step="choose one of them as fold in lesionlab.toml"
+                if folds
+                else "take fold out of lesionlab.toml",
+            )
+
+    def _split(self, entry: ListedCase, *, listed: Part, name: str) -> Part | None:
+        """Return the split of an entry: that of its list, and of training cases that of the fold."""
+        in_fold: Part = "validation" if entry.fold == self._options.fold else "training"
+        sources = {"the name of its list": listed, "its fold": None if entry.fold is None else in_fold}
+        return settle_splits({name: sources}, where=self.folder)[name]
+
+    def _case(self, entry: ListedCase, *, split: Part, name: str) -> Case:
         if len(entry.image) != len(self.modalities) or entry.label in entry.image:
             raise LayoutError(
                 f"{len(self.modalities)} images ({', '.join(self.modalities)}) and a mask of its own for every case",
@@ -140,6 +161,7 @@ class Datalist:
                 next_step="correct the list, or name the modalities as channels in lesionlab.toml",
             )
         images = zip(self.modalities, entry.image, strict=True)
+        settled = self._split(entry, listed=split, name=name)
         is_mask = isinstance(entry.label, str) and bool(entry.label) and not entry.label.isdigit()
         return Case(
             id=name,
@@ -150,7 +172,7 @@ class Datalist:
             label=self._file(str(entry.label), what="a mask", case_id=name) if is_mask else None,
             group=entry.group or self._options.patient_of(name, folder=self.folder),
             site=entry.site,
-            split=split,
+            **split_fields(settled, by_fold=entry.fold is not None),
             category=None if is_mask or entry.label in (None, "") else str(entry.label),
         )
 
@@ -171,7 +193,7 @@ def _name(entry: ListedCase, *, are_apart: bool) -> str:
 def _modalities(described: CaseList, options: DatasetOptions) -> tuple[Modality, ...]:
     """Return the names of the images in each entry, in their order."""
     named = options.channels or described.modalities
-    first, _ = next(described.entries(fold=0))
+    first, _ = next(described.entries())
     if len(named) == len(first.image):
         return named
     return distinct(modality_in(stem_of(Path(image))) or "image" for image in first.image)
@@ -204,7 +226,7 @@ def _is_list(path: Path) -> bool:
 def _read_list(path: Path) -> CaseList:
     try:
         read = CaseList.model_validate_json(path.read_bytes())
-        next(read.entries(fold=0))
+        next(read.entries())
     except (OSError, ValueError, StopIteration) as error:
         raise LayoutError(
             'a list such as {"training": [{"image": ..., "label": ...}]}',

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lesionlab.core.errors import LayoutError
 from lesionlab.core.labels import Labels
@@ -25,7 +25,7 @@ class DatasetOptions(BaseModel):
         images: Name of the folder of images.
         masks: Name of the folder of masks.
         file: Name of the list or table to read, where the folder has several.
-        fold: The fold that validates.
+        fold: The fold that validates, counted from 0.
         patient: Regular expression whose first group, found at the start of a case's name, is the patient.
         regions: Name of each region and the stored values that belong to it.
         ignored: Stored values that must not count.
@@ -42,7 +42,7 @@ class DatasetOptions(BaseModel):
     images: str = ""
     masks: str = ""
     file: str = ""
-    fold: int = 0
+    fold: int = Field(default=0, ge=0)
     patient: str = ""
     regions: dict[FileName, frozenset[int]] = {}
     ignored: frozenset[int] = frozenset()

@@ -10,9 +10,11 @@ from lesionlab.core.case import Case, Modality
 from lesionlab.core.errors import LayoutError, OptionError
 from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.layout import layout
+from lesionlab.core.split_rule import split_fields
 from lesionlab.layouts.dataset_options import FILE, read_options
 from lesionlab.layouts.image_files import find_image, in_order, no_image, visible
 from lesionlab.layouts.modality_names import SPELLINGS
+from lesionlab.layouts.tables import split_of_folders
 
 CITATION = "NEMA PS3 / ISO 12052, Digital Imaging and Communications in Medicine (the form of the files)"
 
@@ -140,6 +142,7 @@ class Dicom:
             images={modality: folders[0] for modality, folders in of_modality.items() if folders},
             label=find_image(folder / "mask"),
             group=parts[0],
+            **split_fields(split_of_folders(Path(*parts[:-1]))),
         )
 
 

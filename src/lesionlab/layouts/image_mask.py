@@ -7,10 +7,11 @@ from pathlib import Path
 from PIL import Image as Picture
 from PIL import UnidentifiedImageError
 
-from lesionlab.core.case import Case, Modality, Split
+from lesionlab.core.case import Case, Modality
 from lesionlab.core.errors import LayoutError
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import layout
+from lesionlab.core.split_rule import Part, settle_splits, split_fields
 from lesionlab.layouts.dataset_options import read_options
 from lesionlab.layouts.image_files import describe, in_order, visible
 from lesionlab.layouts.tables import ENDINGS, SPLIT_WORDS, read_table
@@ -43,7 +44,8 @@ class ImageMask:
 
     Pictures named as slices of one patient (``TCGA_CS_4941_..._7``, ``case12_...``, ``patient3_...``, ``sub-x_...``)
     belong together; for other names, lesionlab.toml tells the ``patient``. A table ``image_id,category`` beside the
-    folders gives splits (when each category is train, test, ...) or categories.
+    folders gives splits (when each category is train, test, ...) or categories; it may set a picture of the folder
+    ``train`` aside for validation or test, but not the other way round.
 
     Args:
         folder: Where the folders of images and masks lie.
@@ -85,7 +87,7 @@ class ImageMask:
         next_step = "give the folder that directly holds these, or choose another layout (lesionlab list layouts)"
         raise LayoutError(WANTED, found=describe(self.folder), where=self.folder, next_step=next_step)
 
-    def _pairs_of_folders(self) -> Iterator[tuple[Path, Path, str, Split | None]]:
+    def _pairs_of_folders(self) -> Iterator[tuple[Path, Path, str, Part | None]]:
         """Yield each folder of images, its folder of masks, the beginning of its ids, and its split."""
         names = (self._options.images or "images", self._options.masks or "masks")
         parts = [path for path in visible(self.folder) if path.name.lower() in SPLIT_WORDS]
@@ -111,13 +113,14 @@ class ImageMask:
         picture: Path,
         mask: Path | None,
         prefix: str,
-        split: Split | None,
+        split: Part | None,
         categories: dict[str, str],
     ) -> Case:
         category = categories.get(picture.name) or categories.get(name)
         are_splits = bool(categories) and all(word.lower() in SPLIT_WORDS for word in categories.values())
-        if category and are_splits:
-            split = SPLIT_WORDS[category.lower()]
+        listed = SPLIT_WORDS[category.lower()] if category and are_splits else None
+        sources = {prefix + name: {f"the folder {prefix.rstrip('_')}": split, "the table of pictures": listed}}
+        settled = settle_splits(sources, where=self.folder)
         known = PATIENTS.match(name)
         is_shared = len(self.modalities) > 1
         return Case(
@@ -125,7 +128,7 @@ class ImageMask:
             images=dict.fromkeys(self.modalities, picture),
             label=mask,
             group=known.group(1) if known and not self._options.patient else self._patient(name, prefix=prefix),
-            split=split,
+            **split_fields(settled[prefix + name]),
             parts={modality: str(number) for number, modality in enumerate(self.modalities)} if is_shared else {},
             category=None if are_splits else category,
         )

@@ -7,7 +7,9 @@ from lesionlab.core.case import Case, Modality
 from lesionlab.core.errors import LayoutError
 from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.layout import layout
+from lesionlab.core.split_rule import split_fields
 from lesionlab.layouts.image_files import ENDINGS, find_below, find_matching, folders_up_to, in_order, no_image
+from lesionlab.layouts.tables import split_of_folders
 
 CITATION = "Hernandez Petzsche et al. 2022, Scientific Data 9:762, doi:10.1038/s41597-022-01875-5"
 
@@ -24,7 +26,7 @@ class Isles2022:
     ``rawdata``, or up to three folders deeper (``ISLES-2022/ISLES-2022``), and ``derivatives`` lies beside them or
     above. Where a copy of the dataset made a folder of each file, ``<sub>_<ses>_dwi.nii/``, the one image in it is
     taken. A case's id is ``<sub>_<ses>``; the sessions of a subject are one group. The challenge gave no split of its
-    public cases.
+    public cases; a folder ``train``, ``validation`` or ``test`` among those above the subjects does.
 
     FLAIR is left out: the challenge has it on a grid of its own, not registered to the diffusion images.
 
@@ -61,6 +63,7 @@ class Isles2022:
             images={modality: _image_of(case_id, modality, images) for modality in self.modalities},
             label=self._mask(session, f"{case_id}_msk"),
             group=subject,
+            **split_fields(split_of_folders(session.relative_to(self.folder))),
         )
 
     def _mask(self, session: Path, stem: str) -> Path | None:

@@ -1,15 +1,17 @@
 """Datasets as nnU-Net wants them: numbered channels in imagesTr, masks in labelsTr."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import BaseModel, TypeAdapter
 
-from lesionlab.core.case import Case, Modality, Split
+from lesionlab.core.case import Case, Modality
 from lesionlab.core.errors import LayoutError
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import layout
+from lesionlab.core.split_rule import Part, SplitFields, name_cases, settle_splits, split_fields
 from lesionlab.layouts.dataset_json import read_dataset_json
 from lesionlab.layouts.dataset_options import read_options
 from lesionlab.layouts.image_files import ENDINGS, describe, find_image, in_order, visible
@@ -31,6 +33,9 @@ class FoldOfCases(BaseModel):
 
 _FOLDS = TypeAdapter(tuple[FoldOfCases, ...])
 
+FOLDERS: dict[str, Part] = {"Tr": "training", "Ts": "test"}
+"""End of the names of the folders of images and masks, and what their cases are for."""
+
 
 @layout("nnunet_raw")
 class NnunetRaw:
@@ -38,8 +43,9 @@ class NnunetRaw:
 
     ``dataset.json`` may be of nnU-Net's version 1 or 2, with regions and with a label ``ignore``. Cases of
     ``imagesTr`` are for training, those of ``imagesTs`` (with masks in ``labelsTs``) for testing. Where there is a
-    ``splits_final.json``, the cases of its first fold (or of ``fold`` in lesionlab.toml) validate. Pictures (``.png``)
-    hold all channels in one file or one in each.
+    ``splits_final.json``, the cases of its first fold (or of ``fold`` in lesionlab.toml) validate, and cases that this
+    fold does not list are not learned from. A split in ``cases.csv`` may set a case aside for validation or test.
+    Pictures (``.png``) hold all channels in one file or one in each.
 
     Args:
         folder: Such as ``nnUNet_raw/Dataset001_Lesions``.
@@ -65,20 +71,16 @@ class NnunetRaw:
         """Yield every case in the order of its id; a case without a mask has no label.
 
         Raises:
-            LayoutError: There is no case, two have one id, a case lacks a channel, or a mask has no image.
+            LayoutError: There is no case, two have one id, a case lacks a channel, a mask has no image, or the fold
+                lists a case twice or one that there is not.
+            SplitError: ``splits_final.json`` or ``cases.csv`` would learn from a case that is set aside.
         """
         facts = self._read_facts()
-        validation = self._read_fold()
-        parts: tuple[tuple[str, Split], ...] = (("Tr", "training"), ("Ts", "test"))
+        places = [(case_id, part) for part in FOLDERS for case_id in self._ids(part)]
+        splits = self._splits(places, facts)
         found = [
-            self._case(
-                case_id,
-                part=part,
-                split="validation" if split == "training" and case_id in validation else split,
-                facts=facts.get(case_id, {}),
-            )
-            for part, split in parts
-            for case_id in self._ids(part)
+            self._case(case_id, part=part, split=splits[case_id], facts=facts.get(case_id, {}))
+            for case_id, part in places
         ]
         wanted = f"images imagesTr/<id>_0000{self._ending} as dataset.json has them"
         yield from in_order(found, wanted=wanted, folder=self.folder)
@@ -91,7 +93,27 @@ class NnunetRaw:
             dict.fromkeys([*(match.group(1) for match in numbered if match), *(mask for mask in masks if mask)])
         )
 
-    def _case(self, case_id: str, *, part: str, split: Split, facts: dict[str, str]) -> Case:
+    def _splits(self, places: list[tuple[str, str]], facts: dict[str, dict[str, str]]) -> dict[str, SplitFields]:
+        """Return the split of every case by its folder, its cell in the table and the lists of the chosen fold.
+
+        ``imagesTr`` holds whatever is no test case, so that an empty cell there leaves a case without a split.
+        """
+        listed = self._read_fold(frozenset(case_id for case_id, _ in places))
+        sources: dict[str, dict[str, Part | None]] = {}
+        for case_id, part in places:
+            word = facts.get(case_id, {}).get("split")
+            cell = split_named(word or "", where=self.folder / FACTS_FILE)
+            by_folder = None if part == "Tr" and word == "" else FOLDERS[part]
+            sources[case_id] = {f"images{part}": by_folder, FACTS_FILE: cell, SPLITS_FILE: listed.get(case_id)}
+        splits = settle_splits(sources, where=self.folder)
+        if not listed:
+            return {case_id: split_fields(split) for case_id, split in splits.items()}
+        return {
+            case_id: split_fields(split if case_id in listed or split in ("test", "sealed") else None, by_fold=True)
+            for case_id, split in splits.items()
+        }
+
+    def _case(self, case_id: str, *, part: str, split: SplitFields, facts: dict[str, str]) -> Case:
         stem = self.folder / f"images{part}" / case_id
         is_one_picture = self._ending not in ENDINGS and self._find(stem.with_name(f"{case_id}_0001")) is None
         images = {
@@ -105,7 +127,7 @@ class NnunetRaw:
             label=self._find(self.folder / f"labels{part}" / case_id),
             group=facts.get("group") or self._options.patient_of(case_id, folder=self.folder),
             site=facts.get("site", ""),
-            split=split_named(facts["split"], where=self.folder / FACTS_FILE) if "split" in facts else split,
+            **split,
             parts={modality: str(number) for number, modality in enumerate(self.modalities)} if is_shared else {},
             category=facts.get("category") or None,
         )
@@ -134,22 +156,42 @@ class NnunetRaw:
         fitting = [ending for ending in endings if path.name.endswith(ending)]
         return path.name.removesuffix(fitting[0]) if fitting else ""
 
-    def _read_fold(self) -> frozenset[str]:
-        path = self.folder / SPLITS_FILE
+    def _read_fold(self, ids: frozenset[str]) -> dict[str, Part]:
+        """Return what each case of the chosen fold is for; nothing where there are no folds.
+
+        Raises:
+            LayoutError: There is no such fold, it has nobody to train or to validate, or its cases are not these.
+        """
+        path, number = self.folder / SPLITS_FILE, self._options.fold
         if not path.is_file():
-            return frozenset()
+            if "fold" in self._options.model_fields_set:
+                raise _fold_error(path, f"fold {number}, as lesionlab.toml says", "no such file", "take fold out of it")
+            return {}
         try:
-            return frozenset(_FOLDS.validate_json(path.read_bytes())[self._options.fold].val)
+            fold = _FOLDS.validate_json(path.read_bytes())[number]
         except (OSError, ValueError, IndexError) as error:
-            raise LayoutError(
-                f"a list of folds with train and val, at least {self._options.fold + 1}",
-                found=str(error).partition("\n")[0],
-                where=path,
-                next_step="correct it, or choose another fold in lesionlab.toml",
-            ) from error
+            wanted = f"a list of folds with train and val, at least {number + 1}"
+            reason = str(error).partition("\n")[0]
+            raise _fold_error(path, wanted, reason, "correct it, or choose another fold in lesionlab.toml") from error
+        listed = [*fold.train, *fold.val]
+        unknown = [case_id for case_id in listed if case_id not in ids]
+        repeated = [case_id for case_id, count in Counter(listed).items() if count > 1]
+        if unknown:
+            found = f"{len(unknown)} others in fold {number}: {name_cases(unknown)}"
+            raise _fold_error(
+                path, "ids of cases in imagesTr", found, "write them without channel and ending, or take them out"
+            )
+        if repeated or not fold.train or not fold.val:
+            found = f"twice: {name_cases(repeated)}" if repeated else f"{len(fold.train)} and {len(fold.val)}"
+            raise _fold_error(path, f"cases in train, and others in val, of fold {number}", found, "correct the fold")
+        return {**dict.fromkeys(fold.train, "training"), **dict.fromkeys(fold.val, "validation")}
 
     def _read_facts(self) -> dict[str, dict[str, str]]:
         path = self.folder / FACTS_FILE
         if not path.is_file():
             return {}
         return {row.get("id", ""): row for row in read_table(path)}
+
+
+def _fold_error(path: Path, wanted: str, found: str, next_step: str) -> LayoutError:
+    return LayoutError(wanted, found=found, where=path, next_step=next_step)

@@ -7,6 +7,7 @@ from lesionlab.core.case import Case, Modality
 from lesionlab.core.errors import LayoutError
 from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.layout import layout
+from lesionlab.core.split_rule import split_fields
 from lesionlab.layouts.dataset_options import read_options
 from lesionlab.layouts.image_files import describe, in_order, visible
 from lesionlab.layouts.listed_files import listed_file
@@ -78,7 +79,7 @@ class Table:
             label=self._file(label, what="a mask", case_id=case_id) if label else None,
             group=row.get("group") or case_id,
             site=row.get("site", ""),
-            split=split_named(row.get("split", ""), where=self._path),
+            **split_fields(split_named(row.get("split", ""), where=self._path)),
             category=row.get("category") or None,
             brain_mask=self._file(brain_mask, what="a mask of the brain", case_id=case_id) if brain_mask else None,
         )

@@ -4,10 +4,10 @@ import csv
 import io
 from pathlib import Path
 
-from lesionlab.core.case import Split
 from lesionlab.core.errors import LayoutError
+from lesionlab.core.split_rule import Part, strictest
 
-SPLIT_WORDS: dict[str, Split] = {
+SPLIT_WORDS: dict[str, Part] = {
     "train": "training",
     "training": "training",
     "val": "validation",
@@ -15,6 +15,7 @@ SPLIT_WORDS: dict[str, Split] = {
     "validation": "validation",
     "test": "test",
     "testing": "test",
+    "sealed": "sealed",
 }
 """How tables and folders spell the splits, in lower case."""
 
@@ -43,7 +44,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
     return [dict.fromkeys(columns, "") | row for row in rows if any(row.values())]
 
 
-def split_named(word: str, *, where: Path) -> Split | None:
+def split_named(word: str, *, where: Path) -> Part | None:
     """Return the split that a cell names, or None for an empty one.
 
     Raises:
@@ -52,8 +53,15 @@ def split_named(word: str, *, where: Path) -> Split | None:
     if not word:
         return None
     if word.lower() not in SPLIT_WORDS:
-        raise _error(where, "one of training, validation, test", repr(word), "correct the split, or leave it empty")
+        raise _error(
+            where, "one of training, validation, test, sealed", repr(word), "correct the split, or leave it empty"
+        )
     return SPLIT_WORDS[word.lower()]
+
+
+def split_of_folders(path: Path) -> Part | None:
+    """Return the strictest split that a folder on a path names with its whole name; None where none does."""
+    return strictest(SPLIT_WORDS.get(part.lower()) for part in path.parts)
 
 
 def _delimiter(text: str) -> str:

@@ -3,26 +3,26 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from lesionlab.core.case import Case, Modality, Split
+from lesionlab.core.case import Case, Modality
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import layout
+from lesionlab.core.split_rule import split_fields
 from lesionlab.layouts.image_files import find_below, find_image, find_modalities, in_order
+from lesionlab.layouts.tables import split_of_folders
 
 LABELS = Labels(regions={"lesion": frozenset({1})}, ignored=frozenset({2}))
 """1 is a white-matter hyperintensity; 2 is other pathology, which the challenge leaves out of every score."""
 
 CITATION = "Kuijf et al. 2019, IEEE Transactions on Medical Imaging 38(11):2556-2568, doi:10.1109/TMI.2019.2905770"
 
-PARTS: dict[str, Split] = {"training": "training", "validation": "validation", "test": "test"}
-"""The challenge has the first and the last; whoever sets cases aside for validation moves their folders."""
-
 
 @layout("wmh2017")
 class Wmh2017:
     """One folder per case: ``<site>[/<scanner>]/<id>/{pre/FLAIR.nii.gz, pre/T1.nii.gz, wmh.nii.gz}``.
 
-    The sites lie in `folder` itself, or in its parts ``training``, ``validation`` and ``test``, which then give the
-    split. A case's id is its path joined by underscores, such as ``Utrecht_0`` or ``Amsterdam_GE3T_100``.
+    The sites lie in `folder` itself, or in its folders ``training``, ``validation`` and ``test``, which then give the
+    split: the challenge has the first and the last, and whoever sets cases aside for validation moves their folders. A
+    case's id is its path joined by underscores, such as ``Utrecht_0`` or ``Amsterdam_GE3T_100``.
 
     Args:
         folder: Where the dataset lies.
@@ -51,7 +51,7 @@ class Wmh2017:
 
     def _case(self, case_folder: Path) -> Case:
         parts = case_folder.relative_to(self.folder).parts
-        split = PARTS.get(parts[0])
+        split = split_of_folders(Path(parts[0]))
         named = parts[1:] if split else parts
         case_id = "_".join(named)
         stems = {"flair": case_folder / "pre" / "FLAIR", "t1": case_folder / "pre" / "T1"}
@@ -61,5 +61,5 @@ class Wmh2017:
             label=find_image(case_folder / "wmh"),
             group=case_id,
             site="/".join(named[:-1]),
-            split=split,
+            **split_fields(split),
         )

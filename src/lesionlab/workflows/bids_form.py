@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lesionlab.core.case import Case, Modality
 from lesionlab.core.errors import LayoutError
+from lesionlab.core.split_rule import part_of
 from lesionlab.layouts.bids import PARTICIPANTS
 from lesionlab.layouts.dataset_options import FILE
 from lesionlab.workflows.conversion_forms import Numbering, Origin
@@ -134,7 +135,7 @@ def _agreed(cases: Sequence[Case], name: str) -> str:
     Raises:
         LayoutError: They differ in their split.
     """
-    found = {getattr(case, name) or NOTHING for case in cases}
+    found = {(part_of(case) if name == "split" else getattr(case, name)) or NOTHING for case in cases}
     if len(found) > 1 and name == "split":
         raise LayoutError(
             "all cases of a patient in one split",

@@ -30,9 +30,9 @@ class Patient:
     cases: tuple[Case, ...]
 
     @property
-    def is_test(self) -> bool:
-        """Whether the dataset's authors gave a case to the test set."""
-        return any(case.split == "test" for case in self.cases)
+    def is_set_aside(self) -> bool:
+        """Whether the dataset itself has a case for validation or test, and not by a fold, which may be drawn anew."""
+        return any(case.split in ("validation", "test") and not case.split_by_fold for case in self.cases)
 
 
 def draw_share(patients: Sequence[Patient], share: float, *, generator: np.random.Generator) -> set[str]:

@@ -16,6 +16,7 @@ from lesionlab.core.case import Case, Modality, Split
 from lesionlab.core.errors import LayoutError, LesionlabError, OptionError
 from lesionlab.core.progress import track
 from lesionlab.core.registry import nearest_name
+from lesionlab.core.split_rule import select_split
 from lesionlab.core.storage import write_bytes_atomically, write_text_atomically
 from lesionlab.engine.asymmetry import measure_asymmetry
 from lesionlab.engine.embedder import Embedder
@@ -75,11 +76,7 @@ def embed(
         LesionlabError: The folder, the modality or the checkpoint cannot be used at all.
     """
     _, layout = open_layout(data)
-    cases = [case for case in layout.cases() if split is None or case.split == split]
-    if not cases:
-        raise LayoutError(
-            f"cases of split {split}", found="none", where=data, next_step="choose another split, or leave it out"
-        )
+    cases = select_split(layout.cases(), split, where=data)
     chosen = modality or _first_modality(cases, layout.modalities)
     _check_modality(chosen, cases)
     embedder = None if checkpoint is None else Embedder(checkpoint)

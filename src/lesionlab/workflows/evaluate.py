@@ -19,6 +19,7 @@ from lesionlab.core.lesion_table import LESIONS_FILE, LesionRow, write_lesions
 from lesionlab.core.metric import Spacing
 from lesionlab.core.protocol import Protocol, protocol
 from lesionlab.core.report import Report, Rules
+from lesionlab.core.split_rule import select_split
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.processes import spread
 from lesionlab.metrics.class_measures import Measure
@@ -147,7 +148,7 @@ def evaluate(
         LesionlabError: As `evaluate_cases`, or the folder does not follow its layout.
     """
     name, layout = open_divided(data, split_file)
-    cases = tuple(case for case in layout.cases() if split is None or case.split == split)
+    cases = select_split(layout.cases(), split, where=data)
     table = predictions / TABLE_FILE if predictions.is_dir() else predictions
     if table.is_file() and not is_table_of_pairs(table):
         provenance = _provenance(predictions, cases, out=out)

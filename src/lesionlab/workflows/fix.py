@@ -10,6 +10,7 @@ from lesionlab.core.case import Case
 from lesionlab.core.errors import LesionlabError, OptionError
 from lesionlab.core.layout import Layout
 from lesionlab.core.progress import track
+from lesionlab.core.split_rule import strictest
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.images import write_image
 from lesionlab.layouts.opening import open_layout
@@ -18,9 +19,6 @@ from lesionlab.workflows.repairing import HEADER_RULES, Change, repair_case
 
 RECORD_FILE = "repairs.json"
 FORMAT = 1
-PARTS = ("training", "validation", "test")
-"""Of a patient in several parts the last one keeps the cases."""
-
 HOPELESS = frozenset({"constant"})
 """Errors that no rewriting of files can repair, beside files that cannot be read."""
 
@@ -137,8 +135,8 @@ def _leaking(findings: Sequence[Finding], cases: Sequence[Case]) -> dict[str, st
     for finding in findings:
         if finding.rule in ("leaked-patient", "leaked-copy"):
             shared = [case for case in cases if _is_named(case, finding, cases)]
-            last = max((PARTS.index(case.split) for case in shared if case.split), default=0)
-            leaking |= {case.id: finding.message for case in shared if case.split and case.split != PARTS[last]}
+            kept = strictest(case.split for case in shared)
+            leaking |= {case.id: finding.message for case in shared if case.split not in (None, kept)}
     return leaking
 
 

@@ -13,6 +13,7 @@ from lesionlab.core.case import Case, Split
 from lesionlab.core.errors import LayoutError, OptionError
 from lesionlab.core.labels import Labels, is_one_of
 from lesionlab.core.progress import track
+from lesionlab.core.split_rule import select_split
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.case_files import read_mask
 from lesionlab.engine.images import read_label
@@ -80,7 +81,7 @@ def evaluate_longitudinal(
     """
     chosen = _checked(limits or ChangeLimits())
     _, layout = open_divided(data, split_file)
-    visits = _visits([case for case in layout.cases() if split is None or case.split == split], where=data)
+    visits = _visits(select_split(layout.cases(), split, where=data), where=data)
     cases = {case.id: case for visit in visits for case in visit}
     masks = match_predictions(predictions, list(cases.values()))
     pairs = [

@@ -15,6 +15,7 @@ from lesionlab.core.errors import CheckpointError, LayoutError
 from lesionlab.core.metric import MaskPair
 from lesionlab.core.model_card import SubsetFigure
 from lesionlab.core.progress import track
+from lesionlab.core.split_rule import select_split
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.checkpoint import open_checkpoint
 from lesionlab.engine.postprocess import to_masks
@@ -58,7 +59,7 @@ def evaluate_subsets(
     _check_dropout(can_do_without(opened.plan.recipe), where=checkpoint)
     _, layout = open_divided(data, split_file)
     opened.check_modalities(layout.modalities, where=data)
-    cases = [case for case in layout.cases() if case.label is not None and (split is None or case.split == split)]
+    cases = [case for case in select_split(layout.cases(), split, where=data) if case.label is not None]
     if not cases:
         raise LayoutError("cases with masks", found="none", where=data, next_step="choose another --split")
     predictor = Predictor(opened, opened.plan.recipe.inference)

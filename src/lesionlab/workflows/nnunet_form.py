@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lesionlab.core.case import Case, Modality
+from lesionlab.core.split_rule import part_of
 from lesionlab.layouts.dataset_json import FILE, IGNORED
 from lesionlab.layouts.nnunet_raw import FACTS_FILE, SPLITS_FILE
 from lesionlab.workflows.conversion_forms import Numbering, Origin
@@ -17,6 +18,8 @@ ENDING = ".nii.gz"
 
 class NnunetForm:
     """``imagesTr/<id>_0000.nii.gz``, ``labelsTr/<id>.nii.gz``; test cases and those without a mask in ``imagesTs``.
+
+    What lies in ``imagesTs`` is a test case, with or without a mask: nnU-Net learns from none of it.
 
     ``cases.csv`` keeps what nnU-Net has no place for: patient, site, split and category; nnU-Net leaves it alone.
 
@@ -67,6 +70,10 @@ def _part(case: Case) -> str:
     return "Ts" if case.split == "test" or case.label is None else "Tr"
 
 
+def _split(case: Case) -> str:
+    return part_of(case) or "" if _part(case) == "Tr" or case.split == "test" else "test"
+
+
 def _channel(modality: Modality) -> str:
     """Return nnU-Net's name of a channel: it knows CT, in capitals, as Hounsfield units."""
     return "CT" if modality == "ct" else modality
@@ -87,7 +94,7 @@ def _facts(cases: Sequence[Case]) -> str:
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["id", "group", "site", "split", "category"])
-    writer.writerows([case.id, case.group, case.site, case.split or "", case.category or ""] for case in cases)
+    writer.writerows([case.id, case.group, case.site, _split(case), case.category or ""] for case in cases)
     return stream.getvalue()
 
 

@@ -11,12 +11,13 @@ from pydantic import ValidationError
 import lesionlab.networks  # noqa: F401  # registers what a plan may name
 from lesionlab.core.case import Case, Split
 from lesionlab.core.content_key import content_key
-from lesionlab.core.errors import LayoutError, LesionlabError, OptionError
+from lesionlab.core.errors import LesionlabError, OptionError
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import Layout
 from lesionlab.core.plan import Plan
 from lesionlab.core.progress import track
 from lesionlab.core.recipe import Inference
+from lesionlab.core.split_rule import select_split
 from lesionlab.core.storage import write_bytes_atomically
 from lesionlab.engine.checkpoint import Checkpoint, open_checkpoint
 from lesionlab.engine.finished_work import FinishedWork
@@ -120,12 +121,7 @@ def select_cases(layout: Layout, checkpoint: Checkpoint, *, split: Split | None,
         CheckpointError: The checkpoint needs modalities that the layout does not have.
     """
     checkpoint.check_modalities(layout.modalities, where=where)
-    cases = [case for case in layout.cases() if split is None or case.split == split]
-    if not cases:
-        raise LayoutError(
-            f"cases of split {split}", found="none", where=where, next_step="choose another split, or leave it out"
-        )
-    return cases
+    return select_split(layout.cases(), split, where=where)
 
 
 def _change(inference: Inference, changes: dict[str, float | bool | None]) -> Inference:

@@ -14,6 +14,7 @@ from lesionlab.core.errors import LayoutError, RecipeError
 from lesionlab.core.network import network
 from lesionlab.core.pretext import Pretext, pretext
 from lesionlab.core.pretraining import PretrainingPlan, PretrainingRecipe, read_pretraining_recipe
+from lesionlab.core.split_rule import learning_cases
 from lesionlab.engine.checkpoint import open_pretraining, recover
 from lesionlab.engine.pretraining import PretrainingLoop
 from lesionlab.engine.store import StoredCase, store_cases
@@ -65,7 +66,7 @@ def pretrain(
     """
     name, layout = open_layout(data)
     wanted = read_pretraining_recipe(recipe, changes=tuple(changes))
-    training, validation = _divide([case for case in layout.cases() if case.split != "test"], wanted, where=data)
+    training, validation = _divide(learning_cases(tuple(layout.cases()), where=data), wanted, where=data)
     stored = store_cases(
         [*training, *validation],
         store or out / "store",

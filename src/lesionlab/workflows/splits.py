@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from lesionlab.core.errors import LesionlabError, OptionError, SplitError
 from lesionlab.core.labels import Labels
 from lesionlab.core.progress import track
 from lesionlab.core.split import Part, SplitRow, SplitTable, read_split
+from lesionlab.core.split_rule import STRICTNESS, part_of, strictest
 from lesionlab.engine.case_files import read_mask
 from lesionlab.layouts.opening import open_layout
 from lesionlab.workflows.dealing import Patient, check_official, deal_folds, draw_share, nnunet_folds, site_folds
@@ -83,7 +84,8 @@ def split(
 ) -> Divided:
     """Write a table that says which case is for training, validation and test.
 
-    Cases of the dataset's own test set stay test cases, whatever the kind. All cases of a patient stay together.
+    Cases that the dataset itself has for validation or test stay there, whatever the kind. All cases of a patient stay
+    together.
 
     Args:
         data: LAYOUT:FOLDER.
@@ -106,12 +108,15 @@ def split(
     cases = tuple(layout.cases())
     patients = _patients(cases, layout.labels)
     generator = np.random.default_rng(seed)
-    free = [patient for patient in patients if not patient.is_test]
+    free = [patient for patient in patients if not patient.is_set_aside]
     sealed = draw_share(free, sealed_share, generator=generator) if sealed_share else set()
     left = [patient for patient in free if patient.group not in sealed]
     if not left:
         raise SplitError(
-            "patients outside the test set", found="none", where=data, next_step="use another kind or share"
+            "patients that are not set aside for validation or test",
+            found="none",
+            where=data,
+            next_step="use another kind or share",
         )
     fold_of, test = _divide(left, kind, folds=folds, share=share, generator=generator)
     rows = [
@@ -144,11 +149,9 @@ def _divide(
 
 
 def _row(case: Case, *, fold: int | None, is_sealed: bool, is_test: bool, kind: Kind) -> SplitRow:
-    part: Part = "test" if is_test or case.split == "test" else "training"
-    if kind == "official" and case.split is not None:
-        part = case.split
-    if is_sealed:
-        part = "sealed"
+    own = None if case.split_by_fold and kind != "official" else part_of(case)
+    drawn: Part = "sealed" if is_sealed else "test" if is_test else "training"
+    part = strictest((own, drawn)) or "training"
     return SplitRow(id=case.id, group=case.group, site=case.site, fold=fold, part=part)
 
 
@@ -178,7 +181,7 @@ def _load_ml(case: Case, labels: Labels) -> float:
 
 
 def _place(key: tuple[Part, int]) -> tuple[int, int]:
-    return get_args(Part).index(key[0]), key[1]
+    return STRICTNESS.index(key[0]), key[1]
 
 
 def _check_options(*, folds: int, share: float, sealed_share: float) -> None:

@@ -11,6 +11,7 @@ from lesionlab.core.labels import Labels
 from lesionlab.core.layout import Layout
 from lesionlab.core.plan import Plan, outputs
 from lesionlab.core.recipe import Recipe
+from lesionlab.core.split_rule import learning_cases, name_cases
 from lesionlab.engine.categories import categories_of, divide_by_category, resolve_categories
 from lesionlab.engine.few_shot import take_fraction
 from lesionlab.engine.planning import complete, complete_for, divide_cases, resolve
@@ -92,7 +93,7 @@ def choose_cases(recipe: Recipe, layout: Layout, *, where: str, fraction: float 
     if recipe.task == "classify":
         return _choose_by_category(recipe, layout, where=where, fraction=fraction)
     wanted = complete(recipe, layout.labels)
-    training, validation = divide_cases(_with_masks(layout), wanted, where=where)
+    training, validation = divide_cases(_with_masks(layout, where=where), wanted, where=where)
     return TrainingData(
         recipe=wanted,
         labels=layout.labels,
@@ -103,7 +104,7 @@ def choose_cases(recipe: Recipe, layout: Layout, *, where: str, fraction: float 
 
 
 def _choose_by_category(recipe: Recipe, layout: Layout, *, where: str, fraction: float) -> TrainingData:
-    cases = [case for case in layout.cases() if case.split != "test"]
+    cases = learning_cases(tuple(layout.cases()), where=where)
     categories = categories_of(cases, recipe, where=where)
     training, validation = divide_by_category(cases, categories, recipe, where=where)
     return TrainingData(
@@ -119,11 +120,11 @@ def _without_masks(cases: Sequence[Case]) -> tuple[Case, ...]:
     return tuple(replace(case, label=None, further_labels=()) for case in cases)
 
 
-def _with_masks(layout: Layout) -> Sequence[Case]:
+def _with_masks(layout: Layout, *, where: str) -> Sequence[Case]:
     cases = tuple(layout.cases())
-    without = [case.id for case in cases if case.label is None and case.split != "test"]
+    without = [case.id for case in learning_cases(cases, where=where) if case.label is None]
     if without:
-        logger.warning("%d cases have no mask and are not used: %s", len(without), ", ".join(without[:8]))
+        logger.warning("%d cases have no mask and are not used: %s", len(without), name_cases(without))
     return cases
 
 
