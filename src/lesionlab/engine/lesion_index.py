@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import cc3d
 import numpy as np
 from jaxtyping import Bool, Int
+
+from lesionlab.core.components import number_components
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +42,9 @@ class LesionIndex:
 
 def index_lesions(lesion: Bool[np.ndarray, "x y z"]) -> LesionIndex:
     """Find the 26-connected lesions of a mask."""
-    labels = cc3d.connected_components(np.ascontiguousarray(lesion, dtype=np.uint8), connectivity=26)
-    voxels = np.flatnonzero(labels)
-    numbers = labels.ravel()[voxels]
+    components, _ = number_components(lesion, neighbours=26)
+    voxels = np.flatnonzero(components)
+    numbers = components.ravel()[voxels]
     order = np.argsort(numbers, kind="stable")
     starts = np.searchsorted(numbers[order], np.arange(1, int(numbers.max(initial=0)) + 2))
     return LesionIndex(voxels=voxels[order], starts=starts, shape=(lesion.shape[0], lesion.shape[1], lesion.shape[2]))

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Mapping
 
-import cc3d
 import numpy as np
 from jaxtyping import Bool, Float32, Integer
 
+from lesionlab.core.components import number_components
 from lesionlab.core.labels import Labels
 from lesionlab.core.postprocessing import Postprocessing
 
@@ -23,8 +23,7 @@ def remove_small_lesions(mask: Bool[np.ndarray, "x y z"], *, smallest_voxels: fl
     """Return the mask without 26-connected lesions of fewer voxels; an empty mask stays empty."""
     if smallest_voxels <= 1:
         return mask
-    voxelwise = mask.astype(np.uint8, order="C")  # cc3d 4.1 misreads bool lines and views with negative strides
-    lesions = cc3d.connected_components(voxelwise, connectivity=26)
+    lesions, _ = number_components(mask, neighbours=26)
     voxels = np.bincount(lesions.ravel())
     is_kept = voxels >= smallest_voxels - 1e-6  # volumes in mm3 divide by voxel sizes that are not exact
     is_kept[0] = False

@@ -1,12 +1,12 @@
 """Let every lesion count alike, however small it is."""
 
-import cc3d
 import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from lesionlab.core.components import number_components
 from lesionlab.core.loss import loss
 from lesionlab.losses.cross_entropy import cross_entropy_loss, voxel_entropy
 from lesionlab.losses.deep_supervision import DeeplySupervised
@@ -116,6 +116,5 @@ def number_lesions(lesion: Bool[Tensor, "batch region *space"]) -> Int64[Tensor,
     masks = lesion.detach().cpu().numpy()
     numbers = np.zeros(masks.shape, dtype=np.int64)
     for place in np.ndindex(masks.shape[:2]):
-        if masks[place].any():
-            numbers[place] = cc3d.connected_components(masks[place], connectivity=8 if masks.ndim == 4 else 26)
+        numbers[place], _ = number_components(masks[place], neighbours=8 if masks.ndim == 4 else 26)
     return torch.from_numpy(numbers).to(lesion.device)

@@ -49,5 +49,5 @@ def focal_loss(
     reference = reference.float()
     entropy = F.binary_cross_entropy_with_logits(logits.float(), reference, reduction="none")
     weight = alpha * reference + (1 - alpha) * (1 - reference)
-    missed = 1 - torch.exp(-entropy)
+    missed = (1 - torch.exp(-entropy)).clamp_min(1e-7)  # a root of 0 has no finite gradient
     return counted_mean(weight * missed**gamma * entropy, counted)

@@ -1,16 +1,15 @@
 """The lesions of two masks: their voxels numbered, and counted."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
-import cc3d
 import numpy as np
 from jaxtyping import Int, UInt
 
+from lesionlab.core.components import Neighbours, number_components
 from lesionlab.core.metric import Mask, MaskPair
 from lesionlab.metrics.slabs import slabs
 
-Neighbours: TypeAlias = Literal[6, 26]
 Numbers: TypeAlias = UInt[np.ndarray, "x y z"]
 SharedNumbers: TypeAlias = UInt[np.ndarray, "_"]
 VoxelCounts: TypeAlias = Int[np.ndarray, "_"]
@@ -74,16 +73,6 @@ def count_lesions(pair: MaskPair) -> LesionCounts:
 def count_face_lesions(pair: MaskPair) -> LesionCounts:
     """Count the lesions of 6 neighbours of both masks; call it as ``pair.once(count_face_lesions)``."""
     return _counted(pair, neighbours=6)
-
-
-def number_components(mask: Mask, *, neighbours: Neighbours) -> tuple[Numbers, int]:
-    """Number the components of a mask in C order from 1; return the numbers and how many there are.
-
-    The numbers have 16 bits wherever cc3d knows beforehand that these suffice.
-    """
-    # As bytes: cc3d 4.1 takes bools for a binary image, in which it expects too few components where a size is odd.
-    components, n = cc3d.connected_components(mask.view(np.uint8), connectivity=neighbours, return_N=True)
-    return components, int(n)
 
 
 def _voxels(numbers: Numbers, n: int) -> VoxelCounts:

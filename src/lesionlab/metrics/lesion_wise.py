@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import UInt
 from scipy.ndimage import binary_dilation, find_objects, generate_binary_structure
 
+from lesionlab.core.components import number_components
 from lesionlab.core.metric import Mask, MaskPair, Metric, metric
-from lesionlab.metrics.components import Numbers, number_components
+from lesionlab.metrics.components import Numbers
 from lesionlab.metrics.overlap import Dice
 from lesionlab.metrics.surface_dice import MeanSurfaceDice
 from lesionlab.metrics.surfel import Hausdorff95Surfel

@@ -4,13 +4,13 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import cc3d
 import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from lesionlab.core.components import number_components
 from lesionlab.core.grid import Box
 from lesionlab.core.metric import Mask, Spacing
 
@@ -98,7 +98,7 @@ def _worst_place(errors: Mask, lesion: Mask) -> tuple[int, int, int]:
     x, y, z = (size // 2 for size in errors.shape)
     for mask in (errors, lesion):
         if mask.any():
-            components = cc3d.connected_components(np.ascontiguousarray(mask).view(np.uint8), connectivity=26)
+            components, _ = number_components(mask, neighbours=26)
             largest = int(np.bincount(components.ravel())[1:].argmax()) + 1
             voxels = np.argwhere(components == largest)
             nearest = np.linalg.norm(voxels - voxels.mean(axis=0), axis=1).argmin()
