@@ -1,5 +1,6 @@
 """What every registered loss must do; one that is added later is tested without a change here."""
 
+import tomllib
 from collections.abc import Iterator
 
 import pytest
@@ -7,12 +8,17 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_training import RECIPE
 from torch import Tensor, nn
 
-import lesionlab.losses  # noqa: F401 - registers the losses
-from lesionlab.core.errors import OptionError
+import lesionlab.losses
+import lesionlab.networks
+import lesionlab.transforms  # noqa: F401 - these three register what a recipe names
+from lesionlab.core.errors import OptionError, RecipeError
 from lesionlab.core.loss import loss
 from lesionlab.core.network import Output
+from lesionlab.core.recipe import Recipe, parse_recipe
+from lesionlab.engine.planning import complete_for
 
 SPACES = [(16, 24), (8, 12, 16)]
 every_loss = pytest.mark.parametrize("name", list(loss))
@@ -111,6 +117,77 @@ def test_a_network_without_further_heads_can_be_judged(name: str) -> None:
     judge = loss.build(name)
     assert isinstance(judge, nn.Module)
     assert torch.isfinite(judge(Output(logits=logits), reference))
+
+
+OUTPUTS = {"regions": (1, 3), "values": (2, 4), "categories": (2, 3)}
+"""Channels of logits that a network can have for each kind of targets."""
+
+
+def recipe_for(name: str, targets: str, **options: object) -> Recipe:
+    content = tomllib.loads(RECIPE)
+    if targets == "categories":
+        content |= {"task": "classify", "network": {"name": "saca_swin_classifier"}}
+        content["sampling"] = {"size": [64, 64, 64]}
+    else:
+        content["classes"] = targets
+    return parse_recipe(content | {"loss": {"name": name, "options": options}}, where="test")
+
+
+def toy(targets: str, outputs: int) -> tuple[Tensor, Tensor]:
+    """Return logits that say nothing, and a reference of half-empty images or of one category each."""
+    generator = torch.Generator().manual_seed(1)
+    if targets == "categories":
+        return torch.zeros(6, outputs), F.one_hot(torch.arange(6) % outputs, outputs).float()
+    classes = torch.randint(0, outputs, (3, 12, 12), generator=generator)
+    reference = F.one_hot(classes, outputs).movedim(-1, 1).float()
+    if targets == "values":
+        return torch.zeros(3, outputs, 12, 12), reference[:, 1:]
+    reference[0] = 0
+    reference[:, :, :6] = 0
+    return torch.zeros(3, outputs, 12, 12), reference
+
+
+@every_loss
+@pytest.mark.parametrize("targets", list(OUTPUTS))
+def test_it_learns_the_targets_that_it_takes_and_no_recipe_has_others(name: str, targets: str) -> None:
+    for outputs in OUTPUTS[targets]:
+        recipe = recipe_for(name, targets)
+        if targets not in loss.get(name).takes:
+            with pytest.raises(RecipeError, match=rf"a loss of .*; found {name}, .*; next: choose .*"):
+                complete_for(recipe, outputs=outputs)
+            continue
+        judge = loss.build(name, **complete_for(recipe, outputs=outputs).loss.options)
+        logits, reference = toy(targets, outputs)
+        logits.requires_grad_()
+        before = judge(Output(logits=logits), reference)
+        before.backward()
+        assert torch.isfinite(logits.grad).all()
+        assert (logits.grad.abs().amax(dim=1) > 0).any()
+        stepped = (logits - 0.1 * logits.grad / logits.grad.abs().max()).detach()
+        assert judge(Output(logits=stepped), reference) < before
+
+
+@every_loss
+@pytest.mark.parametrize("targets", list(OUTPUTS))
+def test_as_many_weights_as_outputs(name: str, targets: str) -> None:
+    kind = loss.get(name)
+    if targets not in kind.takes or "weights" not in loss.schema(name).model_fields:
+        return
+    for outputs in OUTPUTS[targets]:
+        complete_for(recipe_for(name, targets, weights=[1.0] * outputs), outputs=outputs)
+        for wrong in (1, outputs - 1, outputs + 1):
+            if wrong not in (0, outputs):
+                with pytest.raises(RecipeError, match=rf"{outputs} weights, .*; found {wrong}; "):
+                    complete_for(recipe_for(name, targets, weights=[1.0] * wrong), outputs=outputs)
+
+
+@pytest.mark.parametrize("name", [name for name in loss if "gamma" in loss.schema(name).model_fields])
+def test_what_is_certain_and_right_has_a_finite_gradient_for_every_gamma(name: str) -> None:
+    reference = torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]]])
+    for gamma in (0.0, 0.01, 0.5, 1.0, 2.0):
+        logits = (240 * reference - 120).requires_grad_()
+        loss.build(name, gamma=gamma)(Output(logits=logits), reference).backward()
+        assert torch.isfinite(logits.grad).all()
 
 
 @every_loss

@@ -19,8 +19,8 @@ def number_components(mask: Bool[np.ndarray, "*space"], *, neighbours: Neighbour
         mask: A slice or a volume.
         neighbours: That count as connected: 4 or 8 in a slice, 6 or 26 in a volume.
     """
-    # In C order: cc3d 4.1 misreads views with negative strides. As bytes: it takes bools for a binary image, in which it
-    # expects too few components where a size is odd.
+    # In C order: cc3d 4.1 misreads views with negative strides. As bytes: it takes bools for a binary image, in which
+    # it expects too few components where a size is odd.
     voxels = np.ascontiguousarray(mask).view(np.uint8)
     components, n = cc3d.connected_components(voxels, connectivity=neighbours, return_N=True)
     return components, int(n)

@@ -10,7 +10,7 @@ from lesionlab.core.augmentation import augmentation
 from lesionlab.core.case import Case
 from lesionlab.core.errors import LayoutError, RecipeError
 from lesionlab.core.labels import Labels
-from lesionlab.core.loss import loss
+from lesionlab.core.loss import Targets, loss
 from lesionlab.core.network import Network, network
 from lesionlab.core.plan import Fingerprint, Plan, outputs
 from lesionlab.core.recipe import Choice, Recipe
@@ -123,6 +123,7 @@ def complete_for(recipe: Recipe, *, outputs: int) -> Recipe:
     """
     _check_axes(recipe)
     _check_task(recipe)
+    _check_loss(recipe, outputs=outputs)
     inputs = {"modalities": recipe.channels, "regions": outputs}
     changes = {
         "network": _complete(recipe.network, network, given=inputs),
@@ -151,16 +152,53 @@ def _check_axes(recipe: Recipe) -> None:
 
 
 def _check_task(recipe: Recipe) -> None:
-    wanted = recipe.task == "classify"
-    for registry, choice, mark in ((network, recipe.network, "is_classifier"), (loss, recipe.loss, "is_for_classes")):
-        if getattr(registry.get(choice.name), mark, False) != wanted:
-            fitting = [name for name in registry if getattr(registry.get(name), mark, False)]
-            raise RecipeError(
-                f"a {registry.kind} to {recipe.task} with",
-                found=f"{choice.name}, which is {'not ' if wanted else ''}for classification",
-                where=f"recipe {recipe.name}, key {registry.kind}.name",
-                next_step=f"choose {', '.join(fitting)}" if wanted else 'choose another, or write task = "classify"',
-            )
+    classifiers = [name for name in network if getattr(network.get(name), "is_classifier", False)]
+    network.get(recipe.network.name)  # an unknown name says so by itself
+    is_classifier = recipe.network.name in classifiers
+    if is_classifier != (recipe.task == "classify"):
+        raise RecipeError(
+            f"a network to {recipe.task} with",
+            found=f"{recipe.network.name}, which is {'' if is_classifier else 'not '}for classification",
+            where=f"recipe {recipe.name}, key network.name",
+            next_step='choose another, or write task = "classify"'
+            if is_classifier
+            else f"choose {', '.join(classifiers)}",
+        )
+
+
+def _check_loss(recipe: Recipe, *, outputs: int) -> None:
+    """Refuse a loss that judges other targets than the recipe has, and weights of another number of them."""
+    targets: Targets = "categories" if recipe.task == "classify" else recipe.classes
+    takes = _taken(recipe.loss.name)
+    if targets not in takes:
+        raise RecipeError(
+            f"a loss of {_TARGETS[targets]}",
+            found=f"{recipe.loss.name}, which is one of {' or '.join(_TARGETS[kind] for kind in sorted(takes))}",
+            where=f"recipe {recipe.name}, key loss.name",
+            next_step=f"choose {', '.join(sorted(name for name in loss if targets in _taken(name)))}",
+        )
+    weights = recipe.loss.options.get("weights", ())
+    if isinstance(weights, Sequence) and len(weights) not in (0, outputs):
+        raise RecipeError(
+            f"{outputs} weights, one for each output of the network",
+            found=str(len(weights)),
+            where=f"recipe {recipe.name}, key loss.options.weights",
+            next_step="give as many, or none: all are 1 then"
+            + (", and the first is that of the background" if targets == "values" else ""),
+        )
+
+
+_TARGETS: dict[Targets, str] = {
+    "regions": 'regions (classes = "regions")',
+    "values": 'exclusive classes (classes = "values")',
+    "categories": 'categories (task = "classify")',
+}
+
+
+def _taken(name: str) -> frozenset[Targets]:
+    """Return the targets that a loss judges."""
+    taken: frozenset[Targets] = getattr(loss.get(name), "takes", frozenset({"regions"}))
+    return taken
 
 
 def _complete(choice: Choice, registry: Registry[Any], *, given: Mapping[str, Any]) -> Choice:

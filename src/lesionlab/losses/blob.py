@@ -1,5 +1,7 @@
 """Let every lesion count alike, however small it is."""
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from einops import rearrange
@@ -7,7 +9,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from lesionlab.core.components import number_components
-from lesionlab.core.loss import loss
+from lesionlab.core.loss import Targets, loss
 from lesionlab.losses.cross_entropy import cross_entropy_loss, voxel_entropy
 from lesionlab.losses.deep_supervision import DeeplySupervised
 from lesionlab.losses.dice import dice_loss
@@ -36,6 +38,8 @@ class Blob(DeeplySupervised):
     Differs: the mean is over the lesions of the batch, not of each image first, so that a lesion of a crowded image
     counts as much as one that is alone.
     """
+
+    takes: ClassVar[frozenset[Targets]] = frozenset({"regions", "values"})
 
     def __init__(
         self,

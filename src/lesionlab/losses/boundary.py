@@ -1,7 +1,7 @@
 """Punish predictions by how far they lie from the lesion."""
 
 import math
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 from torch import Tensor, nn
 
-from lesionlab.core.loss import loss
+from lesionlab.core.loss import Targets, loss
 from lesionlab.core.network import Output
 from lesionlab.losses.counted import counted_mean
 
@@ -29,6 +29,8 @@ class Boundary(nn.Module):
     Source: Kervadec et al., doi:10.1016/j.media.2020.101851; one-sided as in mubid-01/SYNAPSE-Net, commit e05116a.
     Differs: for an empty reference the latter used distances to a point outside the image's corner; here they are 0.
     """
+
+    takes: ClassVar[frozenset[Targets]] = frozenset({"regions"})
 
     def __init__(self, *, unit: DistanceUnit = "diagonal", sides: Sides = "outside") -> None:
         super().__init__()
@@ -55,6 +57,7 @@ def boundary_loss(
     sides: Sides,
 ) -> Float[Tensor, ""]:
     """Return the boundary loss of logits in single precision; see `Boundary`."""
+    assert logits.shape == reference.shape, "as many channels of logits as regions"
     lesion = reference > 0.5
     if counted is not None:
         lesion = lesion & counted

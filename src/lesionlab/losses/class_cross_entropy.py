@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from lesionlab.core.loss import loss
+from lesionlab.core.loss import Targets, loss
 from lesionlab.core.network import Output
 from lesionlab.losses.counted import counted_mean
 
@@ -25,7 +25,7 @@ class ClassCrossEntropy(nn.Module):
     Source: Ma et al., MICCAI 2024, arXiv:2407.08948; bitMyron/sa-swin, commit 5c0bc10 (weights).
     """
 
-    is_for_classes: ClassVar[bool] = True
+    takes: ClassVar[frozenset[Targets]] = frozenset({"categories"})
 
     def __init__(self, *, weights: tuple[float, ...] = (), smoothing: float = 0.0) -> None:
         super().__init__()

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from lesionlab.core.loss import loss
+from lesionlab.core.loss import Targets, loss
 from lesionlab.core.network import Output
 from lesionlab.losses.class_cross_entropy import weighted_classes
 from lesionlab.losses.counted import counted_mean
@@ -25,7 +25,7 @@ class ClassFocal(nn.Module):
     Source: Lin et al., doi:10.1109/ICCV.2017.324.
     """
 
-    is_for_classes: ClassVar[bool] = True
+    takes: ClassVar[frozenset[Targets]] = frozenset({"categories"})
 
     def __init__(self, *, weights: tuple[float, ...] = (), gamma: float = 2.0) -> None:
         super().__init__()

@@ -1,11 +1,13 @@
 """Cross-entropy of regions or of exclusive classes."""
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lesionlab.core.loss import loss
+from lesionlab.core.loss import Targets, loss
 from lesionlab.losses.counted import counted_mean
 from lesionlab.losses.deep_supervision import DeeplySupervised
 from lesionlab.losses.exclusive import with_background
@@ -22,6 +24,8 @@ class CrossEntropy(DeeplySupervised):
         weights: Weight of each region, or of each exclusive class with the background first; none are all 1.
         auxiliary_weights: Weights of auxiliary heads against 1 for the main one, finest first.
     """
+
+    takes: ClassVar[frozenset[Targets]] = frozenset({"regions", "values"})
 
     def __init__(self, *, weights: tuple[float, ...] = (), auxiliary_weights: tuple[float, ...] = (0.5, 0.25)) -> None:
         super().__init__(auxiliary_weights)

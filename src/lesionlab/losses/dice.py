@@ -1,13 +1,13 @@
 """One minus the Dice index of probabilities."""
 
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import torch
 from einops import reduce
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lesionlab.core.loss import loss
+from lesionlab.core.loss import Targets, loss
 from lesionlab.losses.deep_supervision import DeeplySupervised
 from lesionlab.losses.exclusive import only_counted, probabilities_and_classes
 
@@ -32,6 +32,8 @@ class Dice(DeeplySupervised):
 
     Source: Milletari et al., doi:10.1109/3DV.2016.79.
     """
+
+    takes: ClassVar[frozenset[Targets]] = frozenset({"regions", "values"})
 
     def __init__(
         self,

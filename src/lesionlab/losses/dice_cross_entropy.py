@@ -1,9 +1,11 @@
 """Dice and cross-entropy together: overlap for what is rare, single voxels for what is absent."""
 
+from typing import ClassVar
+
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lesionlab.core.loss import loss
+from lesionlab.core.loss import Targets, loss
 from lesionlab.losses.cross_entropy import cross_entropy_loss
 from lesionlab.losses.deep_supervision import DeeplySupervised
 from lesionlab.losses.dice import Over, dice_loss
@@ -27,6 +29,8 @@ class DiceCrossEntropy(DeeplySupervised):
 
     Source: Isensee et al., doi:10.1038/s41592-020-01008-z.
     """
+
+    takes: ClassVar[frozenset[Targets]] = frozenset({"regions", "values"})
 
     def __init__(
         self,

@@ -10,8 +10,10 @@ def with_background(reference: Float[Tensor, "batch _ *space"], classes: int) ->
 
     The background is what no region covers.
     """
+    assert classes > 1, "a softmax over one channel says nothing"
     if reference.shape[1] == classes:
         return reference
+    assert reference.shape[1] == classes - 1, "a channel for the background, and one for each stored value"
     background = 1 - reference.amax(dim=1, keepdim=True)
     return torch.cat([background, reference], dim=1)
 

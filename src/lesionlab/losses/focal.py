@@ -1,11 +1,13 @@
 """Cross-entropy that looks away from easy voxels."""
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from lesionlab.core.loss import loss
+from lesionlab.core.loss import Targets, loss
 from lesionlab.core.network import Output
 from lesionlab.losses.counted import counted_mean
 
@@ -20,6 +22,8 @@ class Focal(nn.Module):
 
     Source: Lin et al., doi:10.1109/ICCV.2017.324.
     """
+
+    takes: ClassVar[frozenset[Targets]] = frozenset({"regions"})
 
     def __init__(self, *, alpha: float = 0.25, gamma: float = 2.0) -> None:
         super().__init__()
@@ -46,6 +50,7 @@ def focal_loss(
     gamma: float = 2.0,
 ) -> Float[Tensor, ""]:
     """Return the focal loss of logits in single precision; see `Focal`."""
+    assert logits.shape == reference.shape, "as many channels of logits as regions"
     reference = reference.float()
     entropy = F.binary_cross_entropy_with_logits(logits.float(), reference, reduction="none")
     weight = alpha * reference + (1 - alpha) * (1 - reference)

@@ -1,9 +1,11 @@
 """Focal and Tversky loss together."""
 
+from typing import ClassVar
+
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from lesionlab.core.loss import loss
+from lesionlab.core.loss import Targets, loss
 from lesionlab.core.network import Output
 from lesionlab.losses.focal import focal_loss
 from lesionlab.losses.tversky import tversky_loss
@@ -19,6 +21,8 @@ class FocalTversky(nn.Module):
 
     Source: mubid-01/SYNAPSE-Net, commit e05116a.
     """
+
+    takes: ClassVar[frozenset[Targets]] = frozenset({"regions"})
 
     def __init__(self, *, focal_weight: float = 0.3, tversky_weight: float = 0.7) -> None:
         super().__init__()

@@ -1,11 +1,11 @@
 """The loss of SYNAPSE-Net for lesion against background (WMH, ISLES)."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from lesionlab.core.loss import loss
+from lesionlab.core.loss import Targets, loss
 from lesionlab.core.network import Output
 from lesionlab.losses.boundary import DistanceUnit, boundary_loss
 from lesionlab.losses.counted import Coarsening, coarsened
@@ -37,6 +37,8 @@ class SynapseNetBinary(nn.Module):
     Source: mubid-01/SYNAPSE-Net, commit e05116a.
     Differs: in neither mode does an empty reference make distances up; see `Boundary`.
     """
+
+    takes: ClassVar[frozenset[Targets]] = frozenset({"regions"})
 
     def __init__(
         self,

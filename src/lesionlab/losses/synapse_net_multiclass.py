@@ -1,12 +1,12 @@
 """The loss of SYNAPSE-Net for exclusive classes (BraTS)."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from lesionlab.core.loss import loss
+from lesionlab.core.loss import Targets, loss
 from lesionlab.core.network import Output
 from lesionlab.losses.counted import Coarsening, coarsened, counted_mean
 from lesionlab.losses.dice import Absent, dice_loss
@@ -39,6 +39,8 @@ class SynapseNetMulticlass(nn.Module):
 
     Source: mubid-01/SYNAPSE-Net, commit e05116a.
     """
+
+    takes: ClassVar[frozenset[Targets]] = frozenset({"values"})
 
     def __init__(
         self,

@@ -1,11 +1,13 @@
 """Overlap that weighs missed voxels apart from false ones."""
 
+from typing import ClassVar
+
 import torch
 from einops import reduce
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from lesionlab.core.loss import loss
+from lesionlab.core.loss import Targets, loss
 from lesionlab.core.network import Output
 
 
@@ -22,6 +24,8 @@ class Tversky(nn.Module):
 
     Source: Salehi et al., doi:10.1007/978-3-319-67389-9_44.
     """
+
+    takes: ClassVar[frozenset[Targets]] = frozenset({"regions"})
 
     def __init__(self, *, false_positive: float = 0.3, false_negative: float = 0.7, smoothing: float = 1e-5) -> None:
         super().__init__()
@@ -57,6 +61,7 @@ def tversky_loss(
     smoothing: float = 1e-5,
 ) -> Float[Tensor, ""]:
     """Return the Tversky loss of logits in single precision; see `Tversky`."""
+    assert logits.shape == reference.shape, "as many channels of logits as regions"
     predicted, reference = torch.sigmoid(logits.float()), reference.float()
     if counted is not None:
         predicted, reference = torch.where(counted, predicted, 0.0), torch.where(counted, reference, 0.0)
