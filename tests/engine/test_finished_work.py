@@ -11,7 +11,7 @@ def finish(folder: Path) -> FinishedWork:
     work = FinishedWork(folder / "record.json")
     (folder / "masks").mkdir(exist_ok=True)
     (folder / "masks" / "a.nii").touch()
-    work.add("a", key="1", files=[folder / "masks" / "a.nii"])
+    work.add("a", [folder / "masks" / "a.nii"], key="1")
     return work
 
 

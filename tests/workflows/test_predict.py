@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from tiny_training import phantom, save, write_case
 
+from lesionlab.core.case import Case
 from lesionlab.core.errors import CheckpointError, LayoutError, OptionError
 from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.postprocessing import Postprocessing
 from lesionlab.engine.checkpoint import open_checkpoint, save_postprocessing
-from lesionlab.workflows.predict import Predicted, predict, stored_values
+from lesionlab.engine.predictor import Predictor
+from lesionlab.workflows.predict import Predicted, _is_picture, predict, stored_values
 from lesionlab.workflows.train import Trained
 
 
@@ -125,6 +127,50 @@ def test_the_mask_of_an_earlier_scan_is_not_named_as_this_one_s(run, data: Path)
     predicted = run()
     assert [file.name for file in predicted.files] == ["Site_1_mask.nii.gz"]
     assert list(predicted.failures) == ["Site_0"]
+
+
+def test_a_case_that_now_fails_leaves_nothing_of_an_earlier_run(run, data: Path, tmp_path: Path):
+    """Also where the list of finished work is damaged."""
+    run(save_probabilities=True)
+    for number in ("0", "1"):
+        (data / "Site" / number / "pre" / "T1.nii.gz").write_bytes(b"broken since")
+        assert f"Site_{number}" in run().failures
+        assert not list((tmp_path / "out").glob(f"Site_{number}_*"))
+        (tmp_path / "out" / "predictions.json").write_text("{")
+
+
+def test_maps_that_this_run_does_not_write_are_gone(run, tmp_path: Path):
+    run(save_probabilities=True)
+    assert run().failures == {}
+    assert not list((tmp_path / "out").glob("*_probability_*"))
+
+
+def test_a_reference_alone_changes_no_prediction(run, data: Path):
+    before = times(run())
+    save(data / "Site" / "1" / "wmh.nii.gz", phantom(50)[2])
+    assert times(run()) == before
+
+
+def test_what_nobody_foresaw_is_one_case_s_failure(run, monkeypatch: pytest.MonkeyPatch):
+    real = Predictor.predict
+
+    def fail(self: Predictor, case: Case) -> object:
+        if case.id == "Site_0":
+            raise RuntimeError("CUDA out of memory.\nTried to allocate 3 GiB")
+        return real(self, case)
+
+    monkeypatch.setattr(Predictor, "predict", fail)
+    predicted = run()
+    assert predicted.failures == {"Site_0": "unexpected RuntimeError: CUDA out of memory."}
+    assert [file.name for file in predicted.files] == ["Site_1_mask.nii.gz"]
+
+
+@pytest.mark.parametrize(("lacking", "is_picture"), [("flair", True), ("t1", False), ("", False)])
+def test_the_first_modality_that_a_case_has_decides_on_a_png(tmp_path: Path, lacking: str, is_picture: bool):
+    files = {"flair": tmp_path / "flair.nii.gz", "t1": tmp_path / "t1.png"}
+    images = {name: file for name, file in files.items() if name != lacking}
+    case = Case(id="a", images=images, label=None, group="a")
+    assert _is_picture(case, ("flair", "t1")) == is_picture
 
 
 def test_probability_maps_agree_with_the_masks(run, checkpoint: Path):

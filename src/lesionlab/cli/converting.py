@@ -27,7 +27,4 @@ def convert(
     from lesionlab.workflows.convert import convert as run
 
     converted = run(data, form, out, resample=resample)
-    status = name_files(converted.files)
-    for case, reason in converted.failures.items():
-        print(f"failed: {case}: {reason}")
-    return 1 if converted.failures else status
+    return name_files(converted.files, failures=converted.failures)

@@ -60,7 +60,4 @@ def embed(
     from lesionlab.workflows.embed import embed as run
 
     embedded = run(data, out, checkpoint=checkpoint, modality=modality, split=split)
-    code = name_files(embedded.files)
-    for case, reason in embedded.failures.items():
-        print(f"failed: {case}: {reason}")
-    return 1 if embedded.failures else code
+    return name_files(embedded.files, failures=embedded.failures)

@@ -62,10 +62,7 @@ def predict(
         flips=flips,
         split_file=split_file,
     )
-    name_files(predicted.files)
-    for case, reason in predicted.failures.items():
-        print(f"failed: {case}: {reason}")
-    return 1 if predicted.failures else 0
+    return name_files(predicted.files, failures=predicted.failures)
 
 
 def evaluate(

@@ -1,4 +1,4 @@
-"""Which cases of a long piece of work are done: a JSON file beside what was written."""
+"""Which cases of a long piece of work are finished: a JSON file beside what was written."""
 
 import logging
 from collections.abc import Sequence
@@ -6,16 +6,26 @@ from pathlib import Path
 
 from pydantic import BaseModel, TypeAdapter, ValidationError, field_validator
 
+from lesionlab.core.content_key import file_digest
 from lesionlab.core.storage import write_bytes_atomically
 
 logger = logging.getLogger(__name__)
 
 
 class Finished(BaseModel):
-    """One case: the key of all that went into it, and its files relative to the folder."""
+    """One case.
+
+    Attributes:
+        key: Of all that went into it.
+        files: Relative to the folder.
+        digests: Of the files as they were written, by the same names.
+        made_by: Key of the checkpoint that made it, or an empty string.
+    """
 
     key: str
     files: tuple[str, ...]
+    digests: dict[str, str | None] = {}
+    made_by: str = ""
 
     @field_validator("files")
     @classmethod
@@ -36,48 +46,65 @@ class FinishedWork:
 
     Args:
         path: Of the JSON file; it need not exist.
+        made_by: Key of the checkpoint that makes what is added, or an empty string.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, made_by: str = "") -> None:
         self.path = path
-        self._entries = _read(path)
+        self._made_by = made_by
+        self._entries = read_finished(path)
 
     @property
     def cases(self) -> tuple[str, ...]:
         """Ids of the cases that were ever finished."""
         return tuple(self._entries)
 
+    @property
+    def makers(self) -> frozenset[str]:
+        """Keys of the checkpoints that made what is there."""
+        return frozenset(entry.made_by for entry in self._entries.values() if entry.made_by)
+
     def is_done(self, case_id: str, *, key: str) -> bool:
         """Return whether the case was finished from the same input, and all its files are still there."""
         entry = self._entries.get(case_id)
-        return entry is not None and entry.key == key and all(path.exists() for path in self.files(case_id))
+        return entry is not None and entry.key == key and all(path.is_file() for path in self.files(case_id))
 
     def files(self, case_id: str) -> tuple[Path, ...]:
         """Return the files of a finished case."""
         return tuple(self.path.parent / name for name in self._entries[case_id].files)
 
     def forget(self, case_id: str) -> None:
-        """Remove the files of a case, if it was ever finished: what it is made from has changed."""
-        for path in self.files(case_id) if case_id in self._entries else ():
-            path.unlink(missing_ok=True)
-        self._entries.pop(case_id, None)
+        """Remove a case and its files, if it was ever finished: what it is made from has changed.
 
-    def add(self, case_id: str, *, key: str, files: Sequence[Path]) -> None:
+        Raises:
+            StorageError: The record could not be written.
+        """
+        if case_id in self._entries:
+            for path in self.files(case_id):
+                path.unlink(missing_ok=True)
+            del self._entries[case_id]
+            self._write()
+
+    def add(self, case_id: str, files: Sequence[Path], *, key: str) -> None:
         """Record a case as finished.
 
         Raises:
             StorageError: The record could not be written.
         """
-        names = tuple(path.relative_to(self.path.parent).as_posix() for path in files)
-        self._entries[case_id] = Finished(key=key, files=names)
+        digests = {path.relative_to(self.path.parent).as_posix(): file_digest(path) for path in files}
+        self._entries[case_id] = Finished(key=key, files=tuple(digests), digests=digests, made_by=self._made_by)
+        self._write()
+
+    def _write(self) -> None:
         write_bytes_atomically(self.path, _ENTRIES.dump_json(self._entries, indent=1))
 
 
-def _read(path: Path) -> dict[str, Finished]:
-    if not path.exists():
-        return {}
+def read_finished(path: Path) -> dict[str, Finished]:
+    """Return the finished cases of a record by id; none where the file is absent or, with a warning, damaged."""
     try:
         return _ENTRIES.validate_json(path.read_bytes())
-    except ValidationError:
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValidationError):
         logger.warning("%s is damaged; all its work is done again", path)
         return {}

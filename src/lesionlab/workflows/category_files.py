@@ -34,6 +34,7 @@ class Said(BaseModel):
         site: Where it was acquired, or an empty string.
         predicted: The category that it was taken for.
         probabilities: Of every category.
+        made_by: Key of the checkpoint that classified it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +44,7 @@ class Said(BaseModel):
     site: str
     predicted: str
     probabilities: dict[str, float]
+    made_by: str = ""
 
 
 class CategoryFile(BaseModel):
@@ -83,12 +85,86 @@ def chosen(probabilities: Sequence[float], *, threshold: float) -> int:
     return int(np.argmax(probabilities))
 
 
-def write_categories(folder: Path, content: CategoryFile) -> tuple[Path, Path]:
-    """Write both files and return their paths.
+class CategoryRecord:
+    """The classified cases of a folder: a record for the loop over cases, kept in categories.json.
 
-    Raises:
-        StorageError: One could not be written whole.
+    Cases of an earlier run stay until `finish`. The file is written anew whenever a twentieth more cases were added.
+
+    Args:
+        folder: Of both files; they need not exist. Damaged ones, and those of other categories, count as nothing done.
+        categories: In the order of the classifier's outputs.
+        threshold: As in `CategoryFile`.
+        made_by: Key of the checkpoint that classifies.
     """
+
+    def __init__(self, folder: Path, *, categories: tuple[str, ...], threshold: float, made_by: str) -> None:
+        self._folder = folder
+        self._empty = CategoryFile(categories=categories, threshold=threshold, cases={})
+        self._made_by = made_by
+        earlier = read_category_file(folder)
+        self._cases = dict(earlier.cases) if earlier is not None and earlier.categories == categories else {}
+        self._unwritten = 0
+
+    def is_done(self, case_id: str, *, key: str) -> bool:
+        """Return whether the case was classified from the same content."""
+        return case_id in self._cases and self._cases[case_id].key == key
+
+    def forget(self, case_id: str) -> None:
+        """Remove a case, if it was ever classified."""
+        self._cases.pop(case_id, None)
+
+    def add(self, case_id: str, result: Mapping[str, float], *, key: str) -> None:
+        """Record the probabilities of a case.
+
+        Raises:
+            StorageError: The file could not be written.
+        """
+        said = Said(key=key, group="", site="", predicted="", probabilities=dict(result), made_by=self._made_by)
+        self._cases[case_id] = self._chosen(said)
+        self._unwritten += 1
+        if self._unwritten > len(self._cases) // 20:
+            self.save()
+
+    def save(self) -> None:
+        """Write what is recorded, for a run that goes on later.
+
+        Raises:
+            StorageError: The file could not be written.
+        """
+        _write_json(self._folder, self._empty.model_copy(update={"cases": self._cases}))
+        self._unwritten = 0
+
+    def finish(self, cases: Sequence[Case]) -> tuple[Path, Path]:
+        """Write both files for these cases alone, as far as they were classified, and return their paths.
+
+        Raises:
+            StorageError: One could not be written whole.
+        """
+        self._cases = {
+            case.id: self._chosen(self._cases[case.id].model_copy(update={"group": case.group, "site": case.site}))
+            for case in cases
+            if case.id in self._cases
+        }
+        content = self._empty.model_copy(update={"cases": self._cases})
+        write_text_atomically(self._folder / TABLE_FILE, table_of(content))
+        return self._folder / TABLE_FILE, _write_json(self._folder, content)
+
+    def _chosen(self, said: Said) -> Said:
+        names = self._empty.categories
+        number = chosen([said.probabilities[name] for name in names], threshold=self._empty.threshold)
+        return said.model_copy(update={"predicted": names[number]})
+
+
+def read_category_file(folder: Path) -> CategoryFile | None:
+    """Return the content of a folder's categories.json; None where it is absent or damaged."""
+    try:
+        return CategoryFile.model_validate_json((folder / JSON_FILE).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def table_of(content: CategoryFile) -> str:
+    """Return the text of categories.csv."""
     header = ["case", "group", "site", "predicted", *(PROBABILITY + name for name in content.categories)]
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
@@ -96,18 +172,13 @@ def write_categories(folder: Path, content: CategoryFile) -> tuple[Path, Path]:
     for case, said in content.cases.items():
         numbers = [f"{said.probabilities[name]:.6f}" for name in content.categories]
         writer.writerow([case, said.group, said.site, said.predicted, *numbers])
-    write_text_atomically(folder / TABLE_FILE, buffer.getvalue())
-    write_text_atomically(folder / JSON_FILE, json.dumps(content.model_dump(), indent=1, ensure_ascii=False) + "\n")
-    return folder / TABLE_FILE, folder / JSON_FILE
+    return buffer.getvalue()
 
 
-def finished_cases(folder: Path, categories: tuple[str, ...]) -> dict[str, Said]:
-    """Return what an earlier run said of cases; nothing where it is absent, damaged or about other categories."""
-    try:
-        content = CategoryFile.model_validate_json((folder / JSON_FILE).read_bytes())
-    except (OSError, ValidationError):
-        return {}
-    return dict(content.cases) if content.categories == categories else {}
+def _write_json(folder: Path, content: CategoryFile) -> Path:
+    text = json.dumps(content.model_dump(), indent=1, ensure_ascii=False) + "\n"
+    write_text_atomically(folder / JSON_FILE, text)
+    return folder / JSON_FILE
 
 
 def read_categories(path: Path, cases: Sequence[Case]) -> CategoryTable:

@@ -1,22 +1,22 @@
 """Write a dataset anew in a form that other programs read."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Num
 
-from lesionlab.core.case import Case
-from lesionlab.core.errors import LayoutError, LesionlabError, StorageError
+from lesionlab.core.case import Case, Modality
+from lesionlab.core.errors import LayoutError, StorageError
 from lesionlab.core.grid import Grid
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import Layout
-from lesionlab.core.progress import track
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.case_files import read_brain_mask, read_mask, read_scan
+from lesionlab.engine.case_loop import work_through_cases
 from lesionlab.engine.finished_work import FinishedWork
 from lesionlab.engine.images import Image, write_image
 from lesionlab.layouts.licence import find_licence
@@ -25,8 +25,6 @@ from lesionlab.transforms.geometry import to_working
 from lesionlab.workflows.bids_form import RECORD, BidsForm
 from lesionlab.workflows.conversion_forms import Form, Numbering, Origin
 from lesionlab.workflows.nnunet_form import NnunetForm
-
-logger = logging.getLogger(__name__)
 
 FormName: TypeAlias = Literal["nnunet_raw", "bids"]
 
@@ -83,20 +81,14 @@ def convert(data: str, form: FormName, out: Path, *, resample: bool = False) -> 
     built: Form = NnunetForm(layout.modalities) if form == "nnunet_raw" else BidsForm(cases, origin.numbering)
     built.check(cases)
     work = _open_work(out, cases, source=layout.folder)
-    failures: dict[str, str] = {}
-    for case in track(cases, what="converting", total=len(cases)):
-        key = _key(case, layout, settings=[form, resample])
-        if not work.is_done(case.id, key=key):
-            work.forget(case.id)
-            try:
-                files = _convert_case(case, layout, built=built, origin=origin, out=out, resample=resample)
-            except StorageError:
-                raise
-            except LesionlabError as error:
-                failures[case.id] = str(error)
-                logger.error("case %s: %s", case.id, error)
-                continue
-            work.add(case.id, key=key, files=files)
+    failures = work_through_cases(
+        cases,
+        what="converting",
+        record=work,
+        key=partial(_key, layout=layout, settings=[form, resample]),
+        work=partial(_convert_case, layout=layout, built=built, origin=origin, out=out, resample=resample),
+        files_of=partial(_files_of, modalities=layout.modalities, built=built, out=out),
+    )
     finished = [case for case in cases if case.id not in failures]
     described = _describe(finished, built=built, origin=origin, out=out)
     written = [path for case in finished for path in work.files(case.id)]
@@ -123,11 +115,17 @@ def _open_work(out: Path, cases: Sequence[Case], *, source: Path) -> FinishedWor
     return work
 
 
-def _key(case: Case, layout: Layout, *, settings: list[object]) -> str:
+def _key(case: Case, *, layout: Layout, settings: list[object]) -> str:
     return case.content_key(layout.modalities, settings=[*settings, layout.labels, case.split, case.group])
 
 
-def _convert_case(case: Case, layout: Layout, *, built: Form, origin: Origin, out: Path, resample: bool) -> list[Path]:
+def _files_of(case: Case, *, modalities: Sequence[Modality], built: Form, out: Path) -> list[Path]:
+    """Return every file that a conversion of the case may have left."""
+    places = [*(built.image_file(case, name) for name in modalities), built.label_file(case), built.brain_file(case)]
+    return [out / place for place in places if place is not None]
+
+
+def _convert_case(case: Case, *, layout: Layout, built: Form, origin: Origin, out: Path, resample: bool) -> list[Path]:
     """Read and judge all images of a case before the first is written."""
     missing = [name for name in layout.modalities if name not in case.images]
     if built.shares_grid and missing:

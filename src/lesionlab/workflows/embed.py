@@ -5,6 +5,7 @@ import io
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,12 @@ from pydantic import BaseModel, ValidationError
 import lesionlab.networks
 import lesionlab.pretext  # noqa: F401  # these two register what a plan may name
 from lesionlab.core.case import Case, Modality, Split
-from lesionlab.core.errors import LayoutError, LesionlabError, OptionError
-from lesionlab.core.progress import track
+from lesionlab.core.errors import LayoutError, OptionError
 from lesionlab.core.registry import nearest_name
 from lesionlab.core.split_rule import select_split
 from lesionlab.core.storage import write_bytes_atomically, write_text_atomically
 from lesionlab.engine.asymmetry import measure_asymmetry
+from lesionlab.engine.case_loop import work_through_cases
 from lesionlab.engine.embedder import Embedder
 from lesionlab.engine.finished_work import FinishedWork
 from lesionlab.engine.images import write_image
@@ -80,19 +81,19 @@ def embed(
     chosen = modality or _first_modality(cases, layout.modalities)
     _check_modality(chosen, cases)
     embedder = None if checkpoint is None else Embedder(checkpoint)
-    work = FinishedWork(out / RECORD_FILE)
-    numbers: dict[str, _Numbers] = {}
-    failures: dict[str, str] = {}
-    for case in track(cases, what="embedding", total=len(cases)):
-        try:
-            numbers[case.id] = _finish(case, chosen, embedder=embedder, work=work, out=out)
-        except LesionlabError as error:
-            failures[case.id] = str(error)
-            logger.error("case %s: %s", case.id, error)
-    done = [case for case in cases if case.id in numbers]
+    failures = work_through_cases(
+        cases,
+        what="embedding",
+        record=_Record(out / RECORD_FILE),
+        key=partial(_key, modality=chosen, embedder=embedder),
+        work=partial(_embed_case, modality=chosen, embedder=embedder, out=out),
+        files_of=partial(_files_of, out=out),
+    )
+    done = [case for case in cases if case.id not in failures]
+    numbers = {case.id: _read_numbers(case.id, out) for case in done}
     tables = [_write_table(out, done, numbers), *_write_vectors(out, numbers)]
     return Embedded(
-        files=(*tables, *(file for case in done for file in _files_of(case, out))),
+        files=(*tables, *(file for case in done for file in _files_of(case, out=out))),
         scores={name: one.asymmetry for name, one in numbers.items()},
         similarities={name: one.encoder.similarity for name, one in numbers.items() if one.encoder is not None},
         failures=failures,
@@ -114,38 +115,42 @@ class _Numbers(BaseModel):
     encoder: _Encoded | None
 
 
-def _files_of(case: Case, out: Path) -> tuple[Path, Path, Path]:
+class _Record(FinishedWork):
+    """A case whose numbers do not read is not done."""
+
+    def is_done(self, case_id: str, *, key: str) -> bool:
+        """Return whether the case was finished from the same input, and its files are there and read."""
+        if not super().is_done(case_id, key=key):
+            return False
+        try:
+            _read_numbers(case_id, self.path.parent)
+        except ValidationError:
+            logger.warning("%s is damaged; the case is done again", _numbers_file(case_id, self.path.parent))
+            return False
+        return True
+
+
+def _files_of(case: Case, *, out: Path) -> tuple[Path, Path, Path]:
     """Return where map, picture and numbers of a case lie."""
-    volume, picture, numbers = (out / f"{case.id}_asymmetry{ending}" for ending in (".nii.gz", ".png", ".json"))
-    return volume, picture, numbers
+    volume, picture = (out / f"{case.id}_asymmetry{ending}" for ending in (".nii.gz", ".png"))
+    return volume, picture, _numbers_file(case.id, out)
 
 
-def _finish(case: Case, modality: Modality, *, embedder: Embedder | None, work: FinishedWork, out: Path) -> _Numbers:
-    """Return the numbers of a case whose files are written, before or now."""
+def _numbers_file(case_id: str, out: Path) -> Path:
+    return out / f"{case_id}_asymmetry.json"
+
+
+def _read_numbers(case_id: str, out: Path) -> _Numbers:
+    return _Numbers.model_validate_json(_numbers_file(case_id, out).read_bytes())
+
+
+def _key(case: Case, *, modality: Modality, embedder: Embedder | None) -> str:
     encoded = embedder.modalities if embedder else ()
     settings = [modality, embedder.key if embedder else None]
-    key = case.content_key([modality, *encoded], settings=settings, with_reference=False)
-    kept = _read_finished(case, work, key=key, out=out)
-    if kept is not None:
-        return kept
-    numbers = _embed_case(case, modality, embedder=embedder, out=out)
-    work.add(case.id, key=key, files=_files_of(case, out))
-    return numbers
+    return case.content_key([modality, *encoded], settings=settings, with_reference=False)
 
 
-def _read_finished(case: Case, work: FinishedWork, *, key: str, out: Path) -> _Numbers | None:
-    """Return the numbers of a finished case, or None when it is to be done: never yet, from other input, damaged."""
-    if not work.is_done(case.id, key=key):
-        return None
-    file = _files_of(case, out)[2]
-    try:
-        return _Numbers.model_validate_json(file.read_bytes())
-    except ValidationError:
-        logger.warning("%s is damaged; the case is done again", file)
-        return None
-
-
-def _embed_case(case: Case, modality: Modality, *, embedder: Embedder | None, out: Path) -> _Numbers:
+def _embed_case(case: Case, *, modality: Modality, embedder: Embedder | None, out: Path) -> tuple[Path, ...]:
     """Write map, picture and numbers of one case."""
     encoder = None
     if embedder is not None:
@@ -153,8 +158,8 @@ def _embed_case(case: Case, modality: Modality, *, embedder: Embedder | None, ou
         own, mirrored = (tuple(part.tolist()) for part in (found.own, found.mirrored))
         encoder = _Encoded(similarity=found.similarity, own=own, mirrored=mirrored)
     numbers = _Numbers(asymmetry=_write_map(case, modality, out), encoder=encoder)
-    write_text_atomically(_files_of(case, out)[2], numbers.model_dump_json(indent=1))
-    return numbers
+    write_text_atomically(_numbers_file(case.id, out), numbers.model_dump_json(indent=1))
+    return _files_of(case, out=out)
 
 
 def _first_modality(cases: Sequence[Case], modalities: Sequence[Modality]) -> Modality:
@@ -182,7 +187,7 @@ def _write_map(case: Case, modality: Modality, out: Path) -> float:
             next_step="choose another with --modality",
         )
     found = measure_asymmetry(case, modality)
-    volume, picture, _ = _files_of(case, out)
+    volume, picture, _ = _files_of(case, out=out)
     write_image(volume, found.on_scan, grid=found.scan, space_code=found.space_code)
     write_bytes_atomically(picture, draw_asymmetry(found.upright, found.upright_map, spacing_mm=found.spacing_mm))
     return found.score

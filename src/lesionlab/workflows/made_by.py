@@ -48,7 +48,7 @@ class MadeBy(BaseModel):
             )
             return None
         found = open_checkpoint(self.checkpoint)
-        if _key(found) != self.weights:
+        if maker_key(found) != self.weights:
             logger.info("%s has changed since it made these predictions; its card is left as it is", self.checkpoint)
             return None
         return found
@@ -60,7 +60,7 @@ def note_maker(checkpoint: Checkpoint, out: Path) -> None:
     Raises:
         StorageError: The note could not be written.
     """
-    note = MadeBy(checkpoint=checkpoint.folder.resolve(), weights=_key(checkpoint), sealed=checkpoint.plan.sealed)
+    note = MadeBy(checkpoint=checkpoint.folder.resolve(), weights=maker_key(checkpoint), sealed=checkpoint.plan.sealed)
     write_text_atomically(out / NOTE_FILE, note.model_dump_json(indent=1) + "\n")
 
 
@@ -84,6 +84,7 @@ def read_maker(predictions: Path) -> MadeBy | None:
         ) from error
 
 
-def _key(checkpoint: Checkpoint) -> str:
+def maker_key(checkpoint: Checkpoint) -> str:
+    """Return what stands for a checkpoint in the notes beside predictions: of its weights and post-processing."""
     weights = sorted(checkpoint.folder.glob("weights.safetensors"))
     return content_key(weights, settings=json.loads(checkpoint.postprocessing.model_dump_json()))

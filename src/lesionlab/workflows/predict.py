@@ -1,24 +1,25 @@
 """Write masks of scans on their own grids, or say of whole cases which category they belong to."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 import lesionlab.networks  # noqa: F401  # registers what a plan may name
-from lesionlab.core.case import Case, Split
+from lesionlab.core.case import Case, Modality, Split
 from lesionlab.core.content_key import content_key
-from lesionlab.core.errors import LesionlabError, OptionError
+from lesionlab.core.errors import OptionError
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import Layout
 from lesionlab.core.plan import Plan
-from lesionlab.core.progress import track
 from lesionlab.core.recipe import Inference
 from lesionlab.core.split_rule import select_split
 from lesionlab.core.storage import write_bytes_atomically
+from lesionlab.engine.case_loop import work_through_cases
 from lesionlab.engine.checkpoint import Checkpoint, open_checkpoint
 from lesionlab.engine.finished_work import FinishedWork
 from lesionlab.engine.images import write_image
@@ -26,10 +27,8 @@ from lesionlab.engine.pictures import PICTURE_ENDINGS, picture_of_mask
 from lesionlab.engine.postprocess import to_label_map, to_masks
 from lesionlab.engine.predictor import Predictor
 from lesionlab.workflows.division import open_divided
-from lesionlab.workflows.made_by import note_maker
+from lesionlab.workflows.made_by import maker_key, note_maker
 from lesionlab.workflows.predict_categories import predict_categories
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,18 +86,15 @@ def predict(
     predictor = Predictor(opened, inference)
     regions = stored_values(opened.plan, layout.labels)
     state = _state_of(opened, [inference.model_dump(), save_probabilities, regions])
-    work = FinishedWork(out / "predictions.json")
-    failures: dict[str, str] = {}
-    for case in track(cases, what="predicting", total=len(cases)):
-        key = case.content_key(opened.plan.recipe.modalities, settings=state, with_reference=False)
-        if not work.is_done(case.id, key=key):
-            try:
-                files = _predict_case(predictor, case, out=out, regions=regions, save_probabilities=save_probabilities)
-            except LesionlabError as error:
-                failures[case.id] = str(error)
-                logger.error("case %s: %s", case.id, error)
-                continue
-            work.add(case.id, key=key, files=files)
+    work = FinishedWork(out / "predictions.json", made_by=maker_key(opened))
+    failures = work_through_cases(
+        cases,
+        what="predicting",
+        record=work,
+        key=partial(Case.content_key, modalities=opened.plan.recipe.modalities, settings=state, with_reference=False),
+        work=partial(_predict_case, predictor, out=out, regions=regions, save_probabilities=save_probabilities),
+        files_of=partial(_files_of, out=out),
+    )
     written = [file for case in cases if case.id not in failures for file in work.files(case.id)]
     return Predicted(files=tuple(written), failures=failures)
 
@@ -157,7 +153,7 @@ def _predict_case(
     files = [out / f"{case.id}_mask.nii.gz"]
     label = to_label_map(masks, regions)
     write_image(files[0], label, grid=grid, space_code=prediction.space_code)
-    if case.images[plan.recipe.modalities[0]].suffix.lower() in PICTURE_ENDINGS:
+    if _is_picture(case, plan.recipe.modalities):
         files.append(out / f"{case.id}_mask.png")
         write_bytes_atomically(files[-1], picture_of_mask(label))
     if save_probabilities:
@@ -165,6 +161,18 @@ def _predict_case(
             files.append(out / f"{case.id}_probability_{region}.nii.gz")
             write_image(files[-1], probability, grid=grid, space_code=prediction.space_code)
     return files
+
+
+def _is_picture(case: Case, modalities: Sequence[Modality]) -> bool:
+    """Return whether the first modality that the case has is a picture; its grid is that of the mask."""
+    first = next(case.images[name] for name in modalities if name in case.images)
+    return first.suffix.lower() in PICTURE_ENDINGS
+
+
+def _files_of(case: Case, *, out: Path) -> list[Path]:
+    """Return every file that a prediction of the case, also one by another checkpoint, may have left."""
+    maps = out.glob(f"{escape(case.id)}_probability_*.nii.gz")
+    return [out / f"{case.id}_mask.nii.gz", out / f"{case.id}_mask.png", *maps]
 
 
 def _state_of(checkpoint: Checkpoint, settings: list[Any]) -> list[Any]:

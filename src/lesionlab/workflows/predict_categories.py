@@ -1,18 +1,16 @@
 """Say of whole cases which category they belong to."""
 
-import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from lesionlab.core.case import Case
 from lesionlab.core.content_key import content_key
-from lesionlab.core.errors import LesionlabError
-from lesionlab.core.progress import track
+from lesionlab.engine.case_loop import work_through_cases
 from lesionlab.engine.category_predictor import CategoryPredictor
 from lesionlab.engine.checkpoint import Checkpoint
-from lesionlab.workflows.category_files import CategoryFile, Said, chosen, finished_cases, write_categories
-
-logger = logging.getLogger(__name__)
+from lesionlab.workflows.category_files import CategoryRecord
+from lesionlab.workflows.made_by import maker_key
 
 
 def predict_categories(
@@ -37,25 +35,32 @@ def predict_categories(
         StorageError: A file could not be written whole.
     """
     plan = checkpoint.plan
-    threshold = checkpoint.postprocessing.threshold
     predictor = CategoryPredictor(checkpoint, flips=flips)
     weights = content_key(sorted(checkpoint.folder.glob("*.safetensors")), settings=plan.model_dump(mode="json"))
-    earlier = finished_cases(out, plan.categories)
-    said: dict[str, Said] = {}
-    failures: dict[str, str] = {}
-    for case in track(cases, what="predicting", total=len(cases)):
-        key = case.content_key(plan.recipe.modalities, settings=[weights, flips], with_reference=False)
-        found = earlier.get(case.id)
-        try:
-            values = found.probabilities if found and found.key == key else _predict(predictor, case, plan.categories)
-        except LesionlabError as error:
-            failures[case.id] = str(error)
-            logger.error("case %s: %s", case.id, error)
-            continue
-        name = plan.categories[chosen([values[one] for one in plan.categories], threshold=threshold)]
-        said[case.id] = Said(key=key, group=case.group, site=case.site, predicted=name, probabilities=values)
-    files = write_categories(out, CategoryFile(categories=plan.categories, threshold=threshold, cases=said))
-    return files, failures
+    record = CategoryRecord(
+        out,
+        categories=plan.categories,
+        threshold=checkpoint.postprocessing.threshold,
+        made_by=maker_key(checkpoint),
+    )
+    try:
+        failures = work_through_cases(
+            cases,
+            what="predicting",
+            record=record,
+            key=partial(
+                Case.content_key,
+                modalities=plan.recipe.modalities,
+                settings=[weights, flips],
+                with_reference=False,
+            ),
+            work=partial(_predict, predictor, categories=plan.categories),
+            files_of=lambda _: (),
+        )
+    except BaseException:
+        record.save()
+        raise
+    return record.finish(cases), failures
 
 
 def _predict(predictor: CategoryPredictor, case: Case, categories: Sequence[str]) -> dict[str, float]:
