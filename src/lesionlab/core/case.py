@@ -54,6 +54,7 @@ class Case:
     further_labels: tuple[Path, ...] = ()
     brain_mask: Path | None = None
     category: str | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse names that would lead a file out of its folder.
