@@ -39,7 +39,7 @@ def test_wrong_options_are_refused(tmp_path: Path, text: str, message: str):
 
 def test_an_option_of_another_layout_is_refused(tmp_path: Path):
     (tmp_path / "lesionlab.toml").write_text("fold = 1")
-    with pytest.raises(LayoutError, match="use one of licence, mask"):
+    with pytest.raises(LayoutError, match="use one of citation, licence, mask"):
         read_options(tmp_path, used={"mask"})
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from lesionlab.core.errors import CheckpointError, StorageError
-from lesionlab.core.model_card import RECORD_FILE, read_card
+from lesionlab.core.model_card import RECORD_FILE, ModelCard, Result, read_card
 from lesionlab.core.report import Report
 from lesionlab.engine.checkpoint import open_checkpoint
+from lesionlab.pages.model_card_page import render_card
 from lesionlab.workflows.evaluate import evaluate
 from lesionlab.workflows.made_by import NOTE_FILE, read_maker
 from lesionlab.workflows.modality_subsets import evaluate_subsets
@@ -110,10 +111,13 @@ def test_masks_of_other_weights_leave_the_card_alone(run: Path, cohort: Path, ca
 def test_subsets_of_the_modalities(cohort: Path, tiny_recipe: str, shared_store: Path, tmp_path: Path):
     changes = ("training.modality_dropout=0.5", "training.steps=2")
     train(tiny_recipe, f"wmh2017:{cohort}", tmp_path / "run", changes=changes, store=shared_store)
+    assert "how well it does with fewer was not measured" in page_of(tmp_path / "run")
     found = evaluate_subsets(tmp_path / "run", f"wmh2017:{cohort}", tmp_path / "subsets", split="test")
     assert read_card(tmp_path / "run" / "best").subsets == found.rows
     assert "| flair + t1 | lesion |" in page_of(tmp_path / "run")
-    assert "flair, t1, or any of them" in page_of(tmp_path / "run")
+    alone = {row.modalities: row.mean_dice for row in found.rows if len(row.modalities) == 1}
+    fewer = "; ".join(f"{name} (mean Dice {alone[name,]:.3f})" for name in ("flair", "t1"))
+    assert f"| Input | flair, t1; with fewer: {fewer} |" in page_of(tmp_path / "run")
 
 
 def test_a_classifier_has_a_card_too(classifier: Trained, categories: str, tmp_path: Path):
@@ -123,13 +127,63 @@ def test_a_classifier_has_a_card_too(classifier: Trained, categories: str, tmp_p
     (result,) = read_card(run / "best").results
     assert [figure.value for figure in result.figures] == pytest.approx([one.value for one in found.measures])
     assert "tells apart healthy, stroke" in page_of(run)
+    for untrue in ("smallest lesion", "mask", "Axial slices", "Median lesion volume"):
+        assert untrue not in page_of(run)
 
 
-def test_the_licence_is_the_datasets(cohort: Path, tiny_recipe: str, tmp_path: Path):
+STATED = 'citation = "Our clinic 2024"\nlicence = "CC BY-NC 4.0, for research"'
+
+
+def test_a_dataset_is_what_its_own_files_say(cohort: Path, tiny_recipe: str, tmp_path: Path):
     data = Path(shutil.copytree(cohort, tmp_path / "data"))
-    (data / "lesionlab.toml").write_text('licence = "CC BY-NC 4.0, for research"')
+    (data / "lesionlab.toml").write_text(STATED)
     train(tiny_recipe, f"wmh2017:{data}", tmp_path / "run", changes=("training.steps=1",))
     assert "| Licence | CC BY-NC 4.0, for research |" in page_of(tmp_path / "run")
+    assert "| Dataset | Our clinic 2024 (layout wmh2017) |" in page_of(tmp_path / "run")
+
+
+def test_a_layout_is_no_citation(run: Path, cohort: Path):
+    evaluated(run, cohort, "test")
+    page = page_of(run)
+    assert page.count("a dataset in the layout wmh2017 (no citation stated)") == 2
+    assert "Kuijf" not in page
+    assert "Whether the evaluated cases are from another dataset than it learned from is not stated" in page
+
+
+@pytest.mark.parametrize(
+    ("evaluated_on", "said"),
+    [("Our clinic 2024", "are from the dataset that it learned from"), ("Another clinic", ""), ("", "is not stated")],
+)
+def test_another_dataset_is_one_that_says_so(run: Path, evaluated_on: str, said: str):
+    card = read_card(run / "best")
+    assert card.source is not None
+    source = card.source.model_copy(update={"citation": "Our clinic 2024"})
+    result = Result(
+        key="a", title="t", notice="", data="wmh2017", citation=evaluated_on, cases=30, patients=30, learned_from=0,
+        chosen_by=0, sealed="", day="2026-01-01", figures=(), parts=(),
+    )  # fmt: skip
+    page = rendered(run, card.model_copy(update={"source": source, "results": (result,)}))
+    origins = [line for line in page.splitlines() if line.startswith("- ") and "dataset" in line]
+    assert [said in line for line in origins] == ([True] if said else [])
+
+
+def test_pictures_have_neither_millimetres_nor_slices_nor_patients(run: Path):
+    card = read_card(run / "best")
+    assert card.source is not None
+    pictures = card.source.model_copy(update={"kind": "picture", "patients": None})
+    page = rendered(run, card.model_copy(update={"source": pictures}))
+    for untrue in ("mm", " ml", "Axial", "scan", "| Patients | 3 |"):
+        assert untrue not in page
+    assert "| Patients | not told apart |" in page
+    assert " px |" in page
+
+
+def rendered(run: Path, card: ModelCard) -> str:
+    checkpoint = open_checkpoint(run)
+    return render_card(
+        card, plan=checkpoint.plan, postprocessing=checkpoint.postprocessing, parameters=1, versions={}, machine="m",
+        best="",
+    )  # fmt: skip
 
 
 def test_a_checkpoint_that_nobody_may_write_to(run: Path, cohort: Path, caplog: pytest.LogCaptureFixture):

@@ -14,6 +14,10 @@ Modality: TypeAlias = str
 
 Split: TypeAlias = Literal["training", "validation", "test"]
 
+DataKind: TypeAlias = Literal["volume", "picture"]
+"""What images are: volumes with a place in the patient and spacing in mm, or plain pictures (photographs, endoscopy),
+which have neither sides nor millimetres."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:

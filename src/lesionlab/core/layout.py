@@ -17,7 +17,8 @@ class Layout(Protocol):
         folder: Where the dataset lies.
         modalities: The modalities that every complete case has, in the dataset's own order.
         labels: What the stored values of its masks mean.
-        citation: Paper, DOI or address of the dataset.
+        citation: As ``lesionlab.toml`` in the folder states it; else paper or address of the dataset or form that the
+            layout was written for, which the folder's content may have nothing to do with.
     """
 
     folder: Path

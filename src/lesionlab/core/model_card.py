@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lesionlab.core.case import DataKind
 from lesionlab.core.errors import CheckpointError
 from lesionlab.core.storage import write_text_atomically
 
@@ -22,15 +23,17 @@ class Source(_Frozen):
     """The data that weights were fitted to.
 
     Attributes:
-        citation: Of the dataset.
-        licence: As the dataset states it; empty where it does not.
-        patients: How many, all visits of one together.
+        citation: Of the dataset, as its own files state it; empty where they do not.
+        licence: The same of its licence.
+        patients: How many, all visits of one together; None for pictures of which nobody said whose they are.
+        kind: What its images are.
         sites: Site -> cases; empty where the dataset does not tell sites apart.
     """
 
     citation: str
     licence: str
-    patients: int
+    patients: int | None
+    kind: DataKind = "volume"
     sites: dict[str, int]
 
 
@@ -78,9 +81,9 @@ class Result(_Frozen):
         title: As its page has it.
         notice: A sentence that nobody may overlook, or empty.
         data: Layout of the cases.
-        citation: Of the dataset.
+        citation: Of the dataset, as its own files state it; empty where they do not.
         cases: How many.
-        patients: How many.
+        patients: How many; None as in `Source`.
         learned_from: Cases among them that weights were fitted to.
         chosen_by: Cases among them that chose the best weights and the post-processing.
         sealed: What the report says of a sealed test set, or empty.
@@ -95,7 +98,7 @@ class Result(_Frozen):
     data: str
     citation: str
     cases: int
-    patients: int
+    patients: int | None
     learned_from: int
     chosen_by: int
     sealed: str

@@ -1,12 +1,13 @@
 """Read the images and masks of a case, whatever kind of file they lie in."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Num
 
-from lesionlab.core.case import Case, Modality
+from lesionlab.core.case import Case, DataKind, Modality
 from lesionlab.core.errors import ImageError, LayoutError
 from lesionlab.core.grid import Grid
 from lesionlab.core.labels import Labels
@@ -46,6 +47,18 @@ def read_mask(case: Case, labels: Labels) -> Image:
         first.grid.check_same(further.grid, mine=case.label, others=path, next_step=advice)
         values[(values == 0) & (further.array > 0)] = SECOND_LESION
     return replace(first, array=values)
+
+
+def kind_of(cases: Sequence[Case]) -> DataKind:
+    """Return what the images of a dataset are, as those of its first case show.
+
+    Raises:
+        ImageError: As `read_scan`.
+    """
+    modality = next(iter(cases[0].images))
+    if cases[0].images[modality].suffix.lower() not in PICTURE_ENDINGS:
+        return "volume"
+    return "picture" if read_scan(cases[0], modality).grid.shape[2] == 1 else "volume"
 
 
 def read_brain_mask(case: Case) -> Image:

@@ -75,7 +75,7 @@ class Bids:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        used = {"modalities", "mask", "regions", "ignored", "lesion_above", "citation"}
+        used = {"modalities", "mask", "regions", "ignored", "lesion_above"}
         self._options = read_options(folder, used=used)
         self.modalities = tuple(self._options.modalities) or self._modalities()
         self.labels = self._options.labels(LESION)

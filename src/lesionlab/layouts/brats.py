@@ -95,11 +95,12 @@ class Brats:
     """
 
     modalities: tuple[Modality, ...] = tuple(OLD_WORDS)
-    citation: str = CITATION
+    citation: str
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._options = read_options(folder, used=("patient", "regions", "ignored"))
+        self.citation = self._options.citation or CITATION
 
     @cached_property
     def labels(self) -> Labels:

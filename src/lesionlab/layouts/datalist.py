@@ -99,7 +99,7 @@ class Datalist:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        used = {"channels", "file", "fold", "images", "patient", "regions", "ignored", "lesion_above", "citation"}
+        used = {"channels", "file", "fold", "images", "patient", "regions", "ignored", "lesion_above"}
         self._options = read_options(folder, used=used)
         self._images = folder / self._options.images
         self._paths = _find_lists(folder, name=self._options.file)

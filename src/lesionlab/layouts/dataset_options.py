@@ -14,6 +14,9 @@ from lesionlab.core.names import FileName
 
 FILE = "lesionlab.toml"
 
+OF_ANY_LAYOUT = ("citation", "licence")
+"""The options that every layout's folder may state."""
+
 
 class DatasetOptions(BaseModel):
     """The content of ``lesionlab.toml``; everything may be left out, and nothing else may be in it.
@@ -30,8 +33,8 @@ class DatasetOptions(BaseModel):
         regions: Name of each region and the stored values that belong to it.
         ignored: Stored values that must not count.
         lesion_above: Every number of a mask above this is lesion, every other is not.
-        citation: Paper, DOI or address of the dataset.
-        licence: Under which the dataset may be used; any layout's folder may state it.
+        citation: Paper, DOI or address of the dataset; any layout's folder may state it, like the next.
+        licence: Under which the dataset may be used.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -81,7 +84,7 @@ def read_options(folder: Path, *, used: Collection[str]) -> DatasetOptions:
 
     Args:
         folder: Of the dataset.
-        used: The options that the layout knows.
+        used: The options that the layout knows beside `OF_ANY_LAYOUT`.
 
     Raises:
         LayoutError: The file is no TOML, has an option that the layout does not know, or a value of the wrong kind.
@@ -100,7 +103,7 @@ def read_options(folder: Path, *, used: Collection[str]) -> DatasetOptions:
             where=path,
             next_step="see docs/layouts.md for its options",
         ) from error
-    _check_used(content, used={*used, "licence"}, path=path)
+    _check_used(content, used={*used, *OF_ANY_LAYOUT}, path=path)
     return options
 
 

@@ -81,7 +81,7 @@ class Dicom:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        used = {"modalities", "regions", "ignored", "lesion_above", "citation"}
+        used = {"modalities", "regions", "ignored", "lesion_above"}
         self._options = read_options(folder, used=used)
         occurring = {one.modality for series in self._series().values() for one in series} - {None}
         if not occurring:

@@ -60,7 +60,7 @@ class ImageMask:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        used = {"channels", "images", "masks", "file", "patient", "regions", "ignored", "lesion_above", "citation"}
+        used = {"channels", "images", "masks", "file", "patient", "regions", "ignored", "lesion_above"}
         self._options = read_options(folder, used=used)
         self.modalities = self._options.channels or _channels(self._first_picture())
         self.labels = self._options.labels(LABELS)

@@ -30,12 +30,12 @@ class Msd:
 
     modalities: tuple[Modality, ...]
     labels: Labels
-    citation: str = CITATION
+    citation: str
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._described = read_dataset_json(folder)
-        self._options = read_options(folder, used={"patient", "citation"})
+        self._options = read_options(folder, used={"patient"})
         self.modalities = self._described.modalities
         self.labels = self._described.regions()
         self.citation = self._options.citation or CITATION

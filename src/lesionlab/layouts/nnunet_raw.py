@@ -61,7 +61,7 @@ class NnunetRaw:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         described = read_dataset_json(folder)
-        self._options = read_options(folder, used={"fold", "patient", "citation"})
+        self._options = read_options(folder, used={"fold", "patient"})
         self._ending = described.file_ending
         self.modalities = described.modalities
         self.labels = described.regions()

@@ -9,6 +9,7 @@ from lesionlab.core.case import Case, Modality, Split
 from lesionlab.core.errors import LayoutError
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import layout
+from lesionlab.layouts.dataset_options import read_options
 from lesionlab.layouts.image_files import in_order, visible
 
 ORGANS = ("aorta", "gallbladder", "left_kidney", "right_kidney", "liver", "pancreas", "spleen", "stomach")
@@ -53,10 +54,11 @@ class SynapseCt:
 
     modalities: tuple[Modality, ...] = ("ct",)
     labels: Labels = LABELS
-    citation: str = CITATION
+    citation: str
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.citation = read_options(folder, used=()).citation or CITATION
 
     def cases(self) -> Iterator[Case]:
         """Yield every slice and volume in the order of its id; whether a file has both keys shows when it is read.

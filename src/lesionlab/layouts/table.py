@@ -42,7 +42,7 @@ class Table:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        options = read_options(folder, used={"file", "regions", "ignored", "lesion_above", "citation"})
+        options = read_options(folder, used={"file", "regions", "ignored", "lesion_above"})
         self._path = _find_table(folder, name=options.file)
         columns = list(read_table(self._path)[0])
         self.modalities = tuple(name for name in columns if name and name not in FACTS)

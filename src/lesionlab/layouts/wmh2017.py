@@ -7,6 +7,7 @@ from lesionlab.core.case import Case, Modality
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import layout
 from lesionlab.core.split_rule import split_fields
+from lesionlab.layouts.dataset_options import read_options
 from lesionlab.layouts.image_files import find_below, find_image, find_modalities, in_order
 from lesionlab.layouts.tables import split_of_folders
 
@@ -30,10 +31,11 @@ class Wmh2017:
 
     modalities: tuple[Modality, ...] = ("flair", "t1")
     labels: Labels = LABELS
-    citation: str = CITATION
+    citation: str
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.citation = read_options(folder, used=()).citation or CITATION
 
     def cases(self) -> Iterator[Case]:
         """Yield every case in the order of its id; a case without a mask has no label.

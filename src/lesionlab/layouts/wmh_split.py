@@ -7,6 +7,7 @@ from lesionlab.core.case import Case, Modality, Split
 from lesionlab.core.errors import LayoutError
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import layout
+from lesionlab.layouts.dataset_options import read_options
 from lesionlab.layouts.image_files import find_image, find_modalities, in_order, list_image_stems, visible
 from lesionlab.layouts.wmh2017 import CITATION, LABELS
 
@@ -40,10 +41,11 @@ class WmhSplit:
 
     modalities: tuple[Modality, ...] = ("flair", "t1")
     labels: Labels = LABELS
-    citation: str = CITATION
+    citation: str
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.citation = read_options(folder, used=()).citation or CITATION
 
     def cases(self) -> Iterator[Case]:
         """Yield every case in the order of its id; a case without a mask has no label.

@@ -94,8 +94,9 @@ class BidsForm:
         raw = {"Name": "Converted by lesionlab", "BIDSVersion": VERSION, "DatasetType": "raw"}
         masks = {"Name": "Masks", "BIDSVersion": VERSION, "DatasetType": "derivative", "GeneratedBy": [made_by]}
         licence = {"License": origin.licence} if origin.licence else {}
+        links = {"ReferencesAndLinks": [origin.citation]} if origin.citation else {}
         files = {
-            Path("dataset_description.json"): _json({**raw, **licence, "ReferencesAndLinks": [origin.citation]}),
+            Path("dataset_description.json"): _json({**raw, **licence, **links}),
             MASKS / "dataset_description.json": _json(masks),
             Path(PARTICIPANTS): self._participants(cases),
             Path(".bidsignore"): f"{RECORD}\n{FILE}\n",
@@ -154,8 +155,8 @@ def _meaning(origin: Origin) -> str:
     """Return the lesionlab.toml that tells what masks mean."""
     regions = (f"{json.dumps(name)} = {list(values)}" for name, values in origin.numbering.regions.items())
     ignored = [] if origin.numbering.ignored is None else [origin.numbering.ignored]
-    head = f"citation = {json.dumps(origin.citation, ensure_ascii=False)}\nignored = {ignored}\n"
-    return f"{head}\n[regions]\n" + "\n".join(regions) + "\n"
+    citation = f"citation = {json.dumps(origin.citation, ensure_ascii=False)}\n" if origin.citation else ""
+    return f"{citation}ignored = {ignored}\n\n[regions]\n" + "\n".join(regions) + "\n"
 
 
 def _values(numbering: Numbering) -> str:

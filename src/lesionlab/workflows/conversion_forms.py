@@ -69,7 +69,7 @@ class Origin:
     Attributes:
         modalities: In its own order.
         numbering: Of its masks.
-        citation: Its paper or address.
+        citation: Its paper or address as it states it, or empty.
         licence: As it states it, or empty.
     """
 

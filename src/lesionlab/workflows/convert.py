@@ -19,7 +19,7 @@ from lesionlab.engine.case_files import read_brain_mask, read_mask, read_scan
 from lesionlab.engine.case_loop import work_through_cases
 from lesionlab.engine.finished_work import FinishedWork
 from lesionlab.engine.images import Image, write_image
-from lesionlab.layouts.licence import find_licence
+from lesionlab.layouts.licence import find_citation, find_licence
 from lesionlab.layouts.opening import open_layout
 from lesionlab.transforms.geometry import to_working
 from lesionlab.workflows.bids_form import RECORD, BidsForm
@@ -75,7 +75,7 @@ def convert(data: str, form: FormName, out: Path, *, resample: bool = False) -> 
     origin = Origin(
         modalities=layout.modalities,
         numbering=Numbering.of(layout.labels),
-        citation=layout.citation,
+        citation=find_citation(layout.folder),
         licence=find_licence(layout.folder),
     )
     built: Form = NnunetForm(layout.modalities) if form == "nnunet_raw" else BidsForm(cases, origin.numbering)

@@ -22,6 +22,7 @@ from lesionlab.core.report import Report, Rules
 from lesionlab.core.split_rule import select_split
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.processes import spread
+from lesionlab.layouts.licence import find_citation
 from lesionlab.metrics.class_measures import Measure
 from lesionlab.pages.report_page import render_report
 from lesionlab.workflows.case_pictures import draw_cases
@@ -167,7 +168,9 @@ def evaluate(
             notice=notice,
             workers=workers,
         )
-    card = _note_on_card(found, predictions, cases, data=name, citation=layout.citation, title=title, notice=notice)
+    card = _note_on_card(
+        found, predictions, cases, data=name, citation=find_citation(layout.folder), title=title, notice=notice
+    )
     return replace(found, files=(*found.files, *card))
 
 

@@ -19,8 +19,9 @@ from lesionlab.core.model_card import Figure, ModelCard, Part, Result, Source, S
 from lesionlab.core.postprocessing import Postprocessing
 from lesionlab.core.report import Report
 from lesionlab.core.storage import write_text_atomically
+from lesionlab.engine.case_files import kind_of
 from lesionlab.engine.checkpoint import Checkpoint, build_planned_network, open_checkpoint
-from lesionlab.layouts.licence import find_licence
+from lesionlab.layouts.licence import find_citation, find_licence
 from lesionlab.metrics.class_measures import Measure
 from lesionlab.pages.model_card_page import render_card
 from lesionlab.statistics.comparison import ModelScore
@@ -33,13 +34,12 @@ from lesionlab.workflows.sealed import SEALED
 PAGE_FILE = "model_card.md"
 
 
-def card_training(training: Path, *, citation: str, data: Path, cases: Sequence[Case]) -> Path:
+def card_training(training: Path, *, data: Path, cases: Sequence[Case]) -> Path:
     """Write into the best checkpoint of a training what it learned from; evaluations of these weights stay.
 
     Args:
         training: Folder of the training.
-        citation: Of the dataset.
-        data: The dataset's folder, which may state a licence.
+        data: The dataset's folder, which may state a citation and a licence.
         cases: Those that weights were fitted to.
 
     Returns:
@@ -50,9 +50,10 @@ def card_training(training: Path, *, citation: str, data: Path, cases: Sequence[
         StorageError: The card could not be written.
     """
     source = Source(
-        citation=citation,
+        citation=find_citation(data),
         licence=find_licence(data),
-        patients=len({case.group for case in cases}),
+        patients=_patients(cases),
+        kind=kind_of(cases),
         sites=dict(sorted(Counter(case.site for case in cases if case.site).items())),
     )
     best = open_checkpoint(training / "best")
@@ -81,7 +82,7 @@ def card_evaluation(
         measures: Of a classification.
         lesions: Of masks.
         data: Name of the cases' layout.
-        citation: Of their dataset.
+        citation: Of their dataset, as its own files state it; empty where they do not.
         title: Of the evaluation.
         notice: A sentence that nobody may overlook, or empty.
 
@@ -97,9 +98,9 @@ def card_evaluation(
         data=data,
         citation=citation,
         cases=len(ids),
-        patients=len({case.group for case in cases}),
-        learned_from=len(set(ids) & set(checkpoint.plan.training_cases)) if data == checkpoint.plan.layout else 0,
-        chosen_by=len(set(ids) & set(checkpoint.plan.validation_cases)) if data == checkpoint.plan.layout else 0,
+        patients=_patients(cases),
+        learned_from=len(set(ids) & set(checkpoint.plan.training_cases)),
+        chosen_by=len(set(ids) & set(checkpoint.plan.validation_cases)),
         sealed=report.provenance.get(SEALED, ""),
         day=datetime.now(UTC).date().isoformat(),
         figures=_of_measures(measures) if measures else _of_summary(report),
@@ -155,6 +156,13 @@ def _write(checkpoint: Checkpoint, card: ModelCard) -> Path:
     )
     write_text_atomically(page, text)
     return page
+
+
+def _patients(cases: Sequence[Case]) -> int | None:
+    """Return how many patients cases are of; None for pictures that are each taken as a patient of their own."""
+    patients = {case.group for case in cases}
+    is_told = len(patients) < len(cases) or any(case.group != case.id for case in cases)
+    return len(patients) if is_told or kind_of(cases) == "volume" else None
 
 
 def _hours(metrics: Path) -> float:

@@ -55,7 +55,7 @@ class NnunetForm:
             **_labels(origin.numbering),
             "numTraining": len(training),
             "file_ending": ENDING,
-            "reference": origin.citation,
+            **({"reference": origin.citation} if origin.citation else {}),
             **({"licence": origin.licence} if origin.licence else {}),
         }
         files = {Path(FILE): _json(described), Path(FACTS_FILE): _facts(cases)}

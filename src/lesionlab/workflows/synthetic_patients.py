@@ -20,6 +20,7 @@ from lesionlab.core.errors import OptionError
 from lesionlab.core.grid import Grid
 from lesionlab.core.metric import Spacing
 from lesionlab.core.progress import Tracker
+from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.cases_at_once import how_many_at_once, work_through
 from lesionlab.engine.images import write_image
 
@@ -40,6 +41,11 @@ _ASIDE_MM = 22.0
 
 _SPARED_MM = 6.0
 """It ends so far from the middle of the head, as most do at the falx."""
+
+CITATION = (
+    "Synthetic patients drawn by lesionlab on the MNI152 template (Fonov et al. 2011, "
+    "doi:10.1016/j.neuroimage.2010.07.033); no real person was scanned"
+)
 
 PARTS = ("training", "training", "validation", "test", "training", "test")
 """The parts that patients go to in turn."""
@@ -131,7 +137,8 @@ def make_cohort(folder: Path, *, patients: int, seed: int, spacing_mm: Spacing =
     validation and two for test. The same arguments give the same bytes, and a larger cohort contains the smaller.
 
     Args:
-        folder: Gets ``<part>/<site>/<number>/{pre/FLAIR.nii.gz, pre/T1.nii.gz, wmh.nii.gz}``.
+        folder: Gets ``<part>/<site>/<number>/{pre/FLAIR.nii.gz, pre/T1.nii.gz, wmh.nii.gz}``, and a lesionlab.toml
+            that says that the patients are synthetic.
         patients: How many.
         seed: Makes one cohort differ from another.
         spacing_mm: Voxel size; slices are axial.
@@ -151,7 +158,13 @@ def make_cohort(folder: Path, *, patients: int, seed: int, spacing_mm: Spacing =
         write_image(case_folder / "wmh.nii.gz", patient.label, grid=patient.grid)
         return case_folder
 
+    state_origin(folder)
     return write_people(patients, write, spacing_mm=spacing_mm)
+
+
+def state_origin(folder: Path) -> None:
+    """Write into a cohort's lesionlab.toml that its patients are synthetic, so that no model card says otherwise."""
+    write_text_atomically(folder / "lesionlab.toml", f'citation = "{CITATION}"\n')
 
 
 def write_people(people: int, write: Callable[[int], Drawn], *, spacing_mm: Spacing) -> tuple[Drawn, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 from lesionlab.core.metric import Spacing
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.images import write_image
-from lesionlab.workflows.synthetic_patients import SITES, draw_patient, load_anatomy, write_people
+from lesionlab.workflows.synthetic_patients import SITES, draw_patient, load_anatomy, state_origin, write_people
 
 TABLE_FILE = "cases.csv"
 HEALTHY, ILL = "healthy", "patient"
@@ -25,8 +25,8 @@ def make_sided_cohort(
     give the same bytes, and a larger cohort contains the smaller.
 
     Args:
-        folder: Gets ``cases.csv`` and, for each person, ``<id>_flair.nii.gz``, ``<id>_t1.nii.gz`` and
-            ``<id>_mask.nii.gz``.
+        folder: Gets ``cases.csv``, a lesionlab.toml that says that the people are synthetic, and, for each person,
+            ``<id>_flair.nii.gz``, ``<id>_t1.nii.gz`` and ``<id>_mask.nii.gz``.
         people: How many.
         seed: Makes one cohort differ from another.
         spacing_mm: Voxel size; slices are axial.
@@ -56,6 +56,7 @@ def make_sided_cohort(
         split = "test" if turn % 3 == 2 else ""
         return [name, site.name, split, ILL if is_ill else HEALTHY, files["mask"], files["flair"], files["t1"]]
 
+    state_origin(folder)
     rows = write_people(people, write, spacing_mm=spacing_mm)
     stream = io.StringIO(newline="")
     header = ["id", "site", "split", "category", "label", "flair", "t1"]

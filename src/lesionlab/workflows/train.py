@@ -119,7 +119,7 @@ def train(
     progress = _run(loop, start_from, workers=workers, stop_after=stop_after, stop=stop)
     if progress.is_finished and fabric.is_global_zero:
         write_training_page(out, parts["validation"])
-        card_training(out, citation=layout.citation, data=layout.folder, cases=chosen.training)
+        card_training(out, data=layout.folder, cases=chosen.training)
     return Trained(
         folder=out,
         steps=progress.step,
