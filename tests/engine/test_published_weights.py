@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -52,7 +53,7 @@ def test_outputs_are_the_published_ones(recipe: ModuleType, parity: Path, fixtur
         assert errors["stats_rel"] < meta["tolerance"]["rtol"], name
 
 
-@pytest.mark.parametrize("name", ["weights.safetensors", "weights.pt", "weights.pth"])
+@pytest.mark.parametrize("name", ["weights.safetensors", "weights.pt", "weights.pth", "last.ckpt", "best.pth.tar"])
 def test_every_kind_of_file_is_read(weights: dict[str, Tensor], tmp_path: Path, name: str) -> None:
     (save_file if name.endswith("safetensors") else torch.save)(weights, tmp_path / name)
     module = import_weights(tmp_path / name, network="synapse_net", heads=4)
@@ -60,12 +61,23 @@ def test_every_kind_of_file_is_read(weights: dict[str, Tensor], tmp_path: Path, 
     assert not module.training
 
 
-@pytest.mark.parametrize("key", ["state_dict", "model", "model_state_dict"])
-def test_wrapped_weights_are_found(weights: dict[str, Tensor], tmp_path: Path, key: str) -> None:
-    wrapped = {"epoch": 3, key: {f"module.{name}": tensor for name, tensor in weights.items()}}
+@pytest.mark.parametrize("prefix", ["module.", "model.", "net.", "_model.", "network.", "model.module.", "net.net."])
+@pytest.mark.parametrize("key", ["state_dict", "model", "model_state_dict", "network_weights"])
+def test_wrapped_weights_are_found(weights: dict[str, Tensor], tmp_path: Path, key: str, prefix: str) -> None:
+    wrapped = {"epoch": 3, key: {f"{prefix}{name}": tensor for name, tensor in weights.items()}}
     torch.save(wrapped, tmp_path / "last.pth")
     module = import_weights(tmp_path / "last.pth", network="synapse_net", heads=4)
     assert torch.equal(module.heads[0].bias, weights["head_main.bias"])
+
+
+@pytest.mark.parametrize(
+    "number", [np.float64(0.3), np.float32(1), np.float16(1), np.int64(3), np.uint8(1), np.bool_(True), np.arange(3.0)]
+)
+def test_numbers_of_numpy_beside_the_weights_do_no_harm(
+    weights: dict[str, Tensor], tmp_path: Path, number: object
+) -> None:
+    torch.save({"state_dict": weights, "best_score": number}, tmp_path / "last.pth")
+    assert import_weights(tmp_path / "last.pth", network="synapse_net", heads=4)
 
 
 def test_options_override_what_the_weights_tell(weights: dict[str, Tensor]) -> None:
@@ -86,8 +98,10 @@ class Malicious:
 def test_code_in_a_file_is_refused_and_not_run(tmp_path: Path, is_zip: bool) -> None:
     file, canary = tmp_path / "weights.pt", tmp_path / "canary"
     torch.save({"state_dict": Malicious(canary)}, file, _use_new_zipfile_serialization=is_zip)
-    with pytest.raises(CheckpointError, match=r"weights\.pt"):
+    with pytest.raises(CheckpointError, match=r"weights\.pt") as caught:
         import_weights(file, network="synapse_net")
+    assert "weights_only" not in str(caught.value)
+    assert "x1b" not in str(caught.value)
     file.write_bytes(pickle.dumps(Malicious(canary)))
     with pytest.raises(CheckpointError):
         import_weights(file, network="synapse_net")
@@ -116,8 +130,21 @@ def test_a_few_missing_weights_are_named_in_the_log(
 ) -> None:
     part = {name: tensor for name, tensor in weights.items() if name != "head_aux1.bias"}
     with caplog.at_level(logging.INFO):
-        import_weights(part | {"surplus": torch.zeros(1)}, network="synapse_net", heads=4)
-    assert "1 missing (first: heads.1.bias), 1 unexpected (first: surplus), 0 mismatched" in caplog.text
+        import_weights(part | {"surplus.running_mean": torch.zeros(1)}, network="synapse_net", heads=4)
+    assert "1 missing (first: heads.1.bias), 1 unexpected (first: surplus.running_mean), 0 mismatched" in caplog.text
+
+
+@pytest.mark.parametrize("surplus", ["decoder.more.weight", "gate", "head_aux3.bias"])
+def test_parameters_that_the_network_has_not_are_refused(weights: dict[str, Tensor], surplus: str) -> None:
+    with pytest.raises(CheckpointError, match=r"also 1 parameters that it does not have .*100\.0%"):
+        import_weights(weights | {surplus: torch.zeros(1)}, network="synapse_net", heads=4)
+
+
+def test_a_checkpoint_of_nnunet_is_named(weights: dict[str, Tensor], tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint_final.pth"
+    torch.save({"network_weights": weights, "trainer_name": "nnUNetTrainer", "init_args": {}}, file)
+    with pytest.raises(CheckpointError, match=r"a checkpoint of nnU-Net .nnUNetTrainer.*cannot be imported"):
+        import_weights(file, network="synapse_net")
 
 
 def test_coverage_sorts_every_name(weights: dict[str, Tensor]) -> None:

@@ -155,6 +155,11 @@ def test_an_encoder_alone_starts_a_network(prefix: str, caplog: pytest.LogCaptur
     assert "only the encoder of swin_unetr" in caplog.text
 
 
+def test_an_encoder_alone_cannot_predict() -> None:
+    with pytest.raises(CheckpointError, match=r"an encoder alone.*--start-from published"):
+        import_weights(small_weights(), network="swin_unetr")
+
+
 def test_part_of_an_encoder_is_refused() -> None:
     part = {name: weight for name, weight in small_weights().items() if ".blocks.1." not in name}
     with pytest.raises(CheckpointError, match="90%"):

@@ -23,9 +23,10 @@ def test_parameters_are_as_many_as_monais() -> None:
     assert sum(part.numel() for part in module.parameters()) == 62_186_757
 
 
+@pytest.mark.parametrize("use_v2", [False, True])
 @pytest.mark.parametrize(("downsample", "merge"), [("merging", "fixed"), ("mergingv2", "v2")])
-def test_outputs_equal_monais(downsample: str, merge: str) -> None:
-    peer, weights = peer_weights(downsample=downsample)
+def test_outputs_equal_monais(downsample: str, merge: str, use_v2: bool) -> None:
+    peer, weights = peer_weights(downsample=downsample, use_v2=use_v2)
     module = import_weights(weights, network="swin_unetr", merge=merge)
     image = torch.randn(1, 2, 32, 64, 32)
     with torch.inference_mode():

@@ -9,6 +9,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lesionlab.blocks.instance_residual import InstanceResidual
 from lesionlab.blocks.swin import SwinBlock
 from lesionlab.blocks.windows import WindowRule, cut_windows
 
@@ -40,6 +41,8 @@ class SwinEncoder(nn.Module):
         merge: In which order eight tokens are joined: "legacy" takes two of them twice and two never.
         windows: As in `cut_windows`.
         patch: Side of an embedded patch in voxels; the five levels are half as fine with 4.
+        has_residual_blocks: Whether a residual block of convolutions stands before each stage, as in Swin UNETR v2 (He
+            et al. 2023, doi:10.1007/978-3-031-43901-8_40).
 
     Source: Hatamizadeh et al., Swin UNETR, arXiv:2201.01266.
     """
@@ -57,6 +60,7 @@ class SwinEncoder(nn.Module):
         merge: Merge,
         windows: WindowRule,
         patch: Patch = 2,
+        has_residual_blocks: bool = False,
     ) -> None:
         super().__init__()
         self.embed = nn.Conv3d(modalities, width, patch, stride=patch)
@@ -75,6 +79,9 @@ class SwinEncoder(nn.Module):
             for level, (start, stop) in enumerate(pairwise(starts))
         )
 
+        sizes = [width * 2**level for level in range(4)] if has_residual_blocks else []
+        self.residuals = nn.ModuleList(InstanceResidual(size, size) for size in sizes)
+
     def forward(self, image: Float[Tensor, "batch modality x y z"]) -> list[Float[Tensor, "batch _ _ _ _"]]:
         """Return the features of the five levels, finest first, each normalised over its channels.
 
@@ -82,10 +89,17 @@ class SwinEncoder(nn.Module):
         """
         tokens = rearrange(self.embed(image), "batch channel x y z -> batch x y z channel")
         levels = [tokens]
-        for stage in self.stages:
-            levels.append(stage(levels[-1]))
+        for level, stage in enumerate(self.stages):
+            levels.append(stage(self._before_stage(levels[-1], level)))
         normalised = [F.layer_norm(level, level.shape[-1:]) for level in levels]
         return [rearrange(level, "batch x y z channel -> batch channel x y z") for level in normalised]
+
+    def _before_stage(self, tokens: Float[Tensor, "batch x y z channel"], level: int) -> Float[Tensor, "batch _ _ _ _"]:
+        """Return the tokens after the residual block of their level, where there is one."""
+        if not self.residuals:
+            return tokens
+        features = self.residuals[level](rearrange(tokens, "batch x y z channel -> batch channel x y z"))
+        return rearrange(features, "batch channel x y z -> batch x y z channel")
 
 
 class _Stage(nn.Module):

@@ -11,6 +11,7 @@ from lesionlab.core.errors import CheckpointError
 RENAMED = (
     (r"^swinViT\.", ""),
     (r"^patch_embed\.proj\.", "encoder.embed."),
+    (r"^layers(\d)c\.0\.layer\.", lambda m: f"encoder.residuals.{int(m[1]) - 1}."),
     (r"^layers(\d)\.0\.", lambda m: f"encoder.stages.{int(m[1]) - 1}."),
     (r"\.downsample\.", ".merge."),
     (r"\.attn\.relative_position_bias_table$", ".attention.relative_bias.table"),
@@ -24,7 +25,7 @@ RENAMED = (
     (r"^decoder(\d)\.transp_conv\.conv\.", lambda m: f"decoder.ups.{5 - int(m[1])}.up."),
     (r"^decoder(\d)\.conv_block\.", lambda m: f"decoder.ups.{5 - int(m[1])}.join."),
     (r"^(decoder\..*)\.conv3\.conv\.", r"\1.shortcut."),
-    (r"^(decoder\..*)\.(conv\d)\.conv\.", r"\1.\2."),
+    (r"^(decoder\..*|encoder\.residuals\.\d)\.(conv\d)\.conv\.", r"\1.\2."),
     (r"^out\.conv\.conv\.", "decoder.head."),
     (r"^symmetryAwareTX\.", "symmetry."),
     (r"^symmetry\.(cross)attention\.", r"symmetry.\1_attention."),
@@ -106,6 +107,8 @@ def _options(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
         "window": (round(tables[0][0] ** (1 / 3)) + 1) // 2,
         "mlp_ratio": shapes["encoder.stages.0.blocks.0.mlp.0.weight"][0] / width,
     }
+    if any(name.startswith("encoder.residuals.") for name in shapes):
+        options["residual_blocks"] = True
     return options if head is None else options | {"regions": head[0]}
 
 

@@ -43,6 +43,7 @@ class SwinUNETR(nn.Module):
         merge: In which order eight tokens become one: "fixed" as MONAI's "merging" today, "v2" as its "mergingv2",
             "legacy" as in its first releases.
         windows: "correct", or "monai" for weights that were trained there.
+        residual_blocks: Whether a residual block of convolutions stands before each stage, as in MONAI's `use_v2`.
 
     Source: Hatamizadeh et al., arXiv:2201.01266; MONAI 1.6.
     Arithmetic: 615.5 GFLOP.
@@ -64,6 +65,7 @@ class SwinUNETR(nn.Module):
         drop_path: float = 0.0,
         merge: Merge = "fixed",
         windows: Literal["monai", "correct"] = "correct",
+        residual_blocks: bool = False,
     ) -> None:
         super().__init__()
         self.modalities = modalities
@@ -77,6 +79,7 @@ class SwinUNETR(nn.Module):
             drop_path=drop_path,
             merge=merge,
             windows=windows,
+            has_residual_blocks=residual_blocks,
         )
         self.decoder = UnetrDecoder(modalities, width=width, regions=regions)
 

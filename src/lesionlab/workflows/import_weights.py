@@ -13,7 +13,7 @@ from lesionlab.core.plan import Fingerprint, Plan, outputs
 from lesionlab.core.recipe import Choice, Recipe, read_recipe
 from lesionlab.engine.checkpoint import save_checkpoint
 from lesionlab.engine.planning import complete
-from lesionlab.engine.published_weights import Coverage, Imported, import_published
+from lesionlab.engine.published_weights import LEAST_LOADED, Coverage, Imported, import_published
 from lesionlab.engine.training_state import Progress
 from lesionlab.layouts.opening import open_layout
 
@@ -106,6 +106,13 @@ def _labels_of(layout_name: str) -> Labels:
 
 
 def _check_sizes(imported: Imported, recipe: Recipe, *, regions: int, where: Path) -> None:
+    if imported.coverage.fraction < LEAST_LOADED:
+        raise CheckpointError(
+            "the weights of a whole network, which can predict",
+            found=f"those of its encoder: {imported.coverage}",
+            where=where,
+            next_step=f"train from them: lesionlab train ... --start-from published:{where}",
+        )
     wanted = (len(recipe.modalities), regions)
     found = (imported.options["modalities"], imported.options["regions"])
     if found != wanted:
