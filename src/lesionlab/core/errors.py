@@ -12,7 +12,8 @@ LesionlabError
 ├── SplitError            a division of cases that would spoil a score, or a sealed case used too early
 ├── CheckpointError       a checkpoint that is damaged, or made for other inputs
 ├── PredictionError       a case that a network gives no sound answer for, or that memory is too small for
-└── StorageError          a file that could not be written whole
+├── StorageError          a file that could not be written whole
+└── FolderInUseError      a folder that another command writes into
 
 Each says what was wanted, what was found, where, and what to do next, in one plain line.
 """
@@ -96,3 +97,7 @@ class PredictionError(LesionlabError):
 
 class StorageError(LesionlabError):
     """A file that could not be written whole; nothing was left under its final name."""
+
+
+class FolderInUseError(LesionlabError):
+    """An output folder that another command is writing into."""

@@ -59,6 +59,11 @@ class Checkpoint:
     postprocessing: Postprocessing
     provenance: dict[str, Any]
 
+    @property
+    def training(self) -> Path:
+        """Folder of the training that it is of: its own where it does not lie in one."""
+        return training_of(self.folder)
+
     def check_modalities(self, available: Collection[str], *, where: str) -> None:
         """Refuse data that lack a modality of the plan; after modality dropout only those that lack all.
 
@@ -224,6 +229,11 @@ def save_postprocessing(checkpoint: Checkpoint, postprocessing: Postprocessing) 
         StorageError: It could not be written; the earlier choice stays.
     """
     write_text_atomically(checkpoint.folder / _POSTPROCESSING, postprocessing.model_dump_json(indent=1))
+
+
+def training_of(checkpoint: Path) -> Path:
+    """Return the folder of the training that a checkpoint's folder lies in, else the checkpoint's own."""
+    return checkpoint.parent if checkpoint.name in ("best", "last") else checkpoint
 
 
 def recover(folder: Path) -> None:

@@ -1,14 +1,17 @@
 """One training in one process or in many: the same code, started alone, by torchrun or by SLURM."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import cast
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from lesionlab.core.errors import OptionError
+from lesionlab.core.errors import LesionlabError, OptionError
+from lesionlab.core.folder_lock import lock_folder
 from lesionlab.engine.precision import Wanted, precision_of
 
 
@@ -31,6 +34,26 @@ def make_training_fabric(wanted: Wanted) -> Fabric:
     )
     fabric.launch()
     return fabric
+
+
+@contextmanager
+def hold_folder(fabric: Fabric, folder: Path) -> Iterator[None]:
+    """Let the processes of one training, and nobody else, write into a folder: the first one locks it for all.
+
+    Raises:
+        FolderInUseError, StorageError: In every process, as `lesionlab.core.folder_lock.lock_folder` in the first.
+    """
+    with ExitStack() as held:
+        error: LesionlabError | None = None
+        if fabric.is_global_zero:
+            try:
+                held.enter_context(lock_folder(folder))
+            except LesionlabError as refusal:
+                error = refusal
+        error = fabric.broadcast(error)
+        if error is not None:
+            raise error
+        yield
 
 
 def processes(environment: Mapping[str, str]) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from lesionlab.core import interval
 from lesionlab.core.errors import OptionError
+from lesionlab.core.folder_lock import lock_folder
 from lesionlab.core.progress import track
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.pages.comparison_page import render_comparison
@@ -118,8 +119,9 @@ def _write(
         "table.csv": paper.csv,
         "table.tex": paper.latex,
     }
-    for name, text in texts.items():
-        write_text_atomically(out / name, text)
+    with lock_folder(out):
+        for name, text in texts.items():
+            write_text_atomically(out / name, text)
     return tuple(out / name for name in texts)
 
 

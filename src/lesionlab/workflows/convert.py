@@ -11,6 +11,7 @@ from jaxtyping import Num
 
 from lesionlab.core.case import Case, Modality
 from lesionlab.core.errors import LayoutError, StorageError
+from lesionlab.core.folder_lock import has_files, lock_folder
 from lesionlab.core.grid import Grid
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import Layout
@@ -80,32 +81,38 @@ def convert(data: str, form: FormName, out: Path, *, resample: bool = False) -> 
     )
     built: Form = NnunetForm(layout.modalities) if form == "nnunet_raw" else BidsForm(cases, origin.numbering)
     built.check(cases)
-    work = _open_work(out, cases, source=layout.folder)
-    failures = work_through_cases(
-        cases,
-        what="converting",
-        record=work,
-        key=partial(_key, layout=layout, settings=[form, resample]),
-        work=partial(_convert_case, layout=layout, built=built, origin=origin, out=out, resample=resample),
-        files_of=partial(_files_of, modalities=layout.modalities, built=built, out=out),
-    )
-    finished = [case for case in cases if case.id not in failures]
-    described = _describe(finished, built=built, origin=origin, out=out)
-    written = [path for case in finished for path in work.files(case.id)]
-    return Converted(files=(*written, *described), failures=failures)
+    _check_apart(out, source=layout.folder)
+    with lock_folder(out):
+        work = _open_work(out, cases)
+        failures = work_through_cases(
+            cases,
+            what="converting",
+            record=work,
+            key=partial(_key, layout=layout, settings=[form, resample]),
+            work=partial(_convert_case, layout=layout, built=built, origin=origin, out=out, resample=resample),
+            files_of=partial(_files_of, modalities=layout.modalities, built=built, out=out),
+        )
+        finished = [case for case in cases if case.id not in failures]
+        described = _describe(finished, built=built, origin=origin, out=out)
+        written = [path for case in finished for path in work.files(case.id)]
+        return Converted(files=(*written, *described), failures=failures)
 
 
-def _open_work(out: Path, cases: Sequence[Case], *, source: Path) -> FinishedWork:
-    """Refuse a folder that is the dataset's own, or that holds something else than an earlier conversion of it."""
+def _check_apart(out: Path, *, source: Path) -> None:
+    """Refuse a folder that is the dataset's own, lies in it or around it."""
     new, old = out.resolve(), source.resolve()
     if new == old or old in new.parents or new in old.parents:
         raise LayoutError(
             "a folder apart from the dataset", found=str(out), where=source, next_step="choose another folder"
         )
+
+
+def _open_work(out: Path, cases: Sequence[Case]) -> FinishedWork:
+    """Refuse a folder that holds something else than an earlier conversion of the same dataset."""
     work = FinishedWork(out / RECORD)
     others = sorted(set(work.cases) - {case.id for case in cases})
-    is_other = out.is_dir() and any(out.iterdir()) and not work.path.exists()
-    if others or is_other or out.is_file():
+    is_other = has_files(out) and not work.path.exists()
+    if others or is_other:
         raise LayoutError(
             "a new or empty folder, or one of an earlier conversion of this dataset",
             found=f"a conversion with case {others[0]!r}" if others else "other files",

@@ -15,6 +15,7 @@ import lesionlab.networks
 import lesionlab.pretext  # noqa: F401  # these two register what a plan may name
 from lesionlab.core.case import Case, Modality, Split
 from lesionlab.core.errors import LayoutError, OptionError
+from lesionlab.core.folder_lock import lock_folder
 from lesionlab.core.registry import nearest_name
 from lesionlab.core.split_rule import select_split
 from lesionlab.core.storage import write_bytes_atomically, write_text_atomically
@@ -81,23 +82,24 @@ def embed(
     chosen = modality or _first_modality(cases, layout.modalities)
     _check_modality(chosen, cases)
     embedder = None if checkpoint is None else Embedder(checkpoint)
-    failures = work_through_cases(
-        cases,
-        what="embedding",
-        record=_Record(out / RECORD_FILE),
-        key=partial(_key, modality=chosen, embedder=embedder),
-        work=partial(_embed_case, modality=chosen, embedder=embedder, out=out),
-        files_of=partial(_files_of, out=out),
-    )
-    done = [case for case in cases if case.id not in failures]
-    numbers = {case.id: _read_numbers(case.id, out) for case in done}
-    tables = [_write_table(out, done, numbers), *_write_vectors(out, numbers)]
-    return Embedded(
-        files=(*tables, *(file for case in done for file in _files_of(case, out=out))),
-        scores={name: one.asymmetry for name, one in numbers.items()},
-        similarities={name: one.encoder.similarity for name, one in numbers.items() if one.encoder is not None},
-        failures=failures,
-    )
+    with lock_folder(out):
+        failures = work_through_cases(
+            cases,
+            what="embedding",
+            record=_Record(out / RECORD_FILE),
+            key=partial(_key, modality=chosen, embedder=embedder),
+            work=partial(_embed_case, modality=chosen, embedder=embedder, out=out),
+            files_of=partial(_files_of, out=out),
+        )
+        done = [case for case in cases if case.id not in failures]
+        numbers = {case.id: _read_numbers(case.id, out) for case in done}
+        tables = [_write_table(out, done, numbers), *_write_vectors(out, numbers)]
+        return Embedded(
+            files=(*tables, *(file for case in done for file in _files_of(case, out=out))),
+            scores={name: one.asymmetry for name, one in numbers.items()},
+            similarities={name: one.encoder.similarity for name, one in numbers.items() if one.encoder is not None},
+            failures=failures,
+        )
 
 
 class _Encoded(BaseModel):

@@ -14,6 +14,7 @@ from jaxtyping import Shaped
 import lesionlab.protocols  # noqa: F401 (registers them)
 from lesionlab.core.case import Case, Split
 from lesionlab.core.errors import GridError, LesionlabError, OptionError
+from lesionlab.core.folder_lock import lock_folder
 from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.lesion_table import LESIONS_FILE, LesionRow, write_lesions
 from lesionlab.core.metric import Spacing
@@ -150,28 +151,29 @@ def evaluate(
     """
     name, layout = open_divided(data, split_file)
     cases = select_split(layout.cases(), split, where=data)
-    table = predictions / TABLE_FILE if predictions.is_dir() else predictions
-    if table.is_file() and not is_table_of_pairs(table):
-        provenance = _provenance(predictions, cases, out=out)
-        report, measures, files = evaluate_categories(
-            table, cases, out, provenance=provenance, title=title, notice=notice
+    with lock_folder(out):
+        table = predictions / TABLE_FILE if predictions.is_dir() else predictions
+        if table.is_file() and not is_table_of_pairs(table):
+            provenance = _provenance(predictions, cases, out=out)
+            report, measures, files = evaluate_categories(
+                table, cases, out, provenance=provenance, title=title, notice=notice
+            )
+            found = Evaluation(report=report, page=files[0], files=files, measures=measures)
+        else:
+            found = evaluate_cases(
+                predictions,
+                cases,
+                layout.labels,
+                protocols=protocols,
+                out=out,
+                title=title,
+                notice=notice,
+                workers=workers,
+            )
+        card = _note_on_card(
+            found, predictions, cases, data=name, citation=find_citation(layout.folder), title=title, notice=notice
         )
-        found = Evaluation(report=report, page=files[0], files=files, measures=measures)
-    else:
-        found = evaluate_cases(
-            predictions,
-            cases,
-            layout.labels,
-            protocols=protocols,
-            out=out,
-            title=title,
-            notice=notice,
-            workers=workers,
-        )
-    card = _note_on_card(
-        found, predictions, cases, data=name, citation=find_citation(layout.folder), title=title, notice=notice
-    )
-    return replace(found, files=(*found.files, *card))
+        return replace(found, files=(*found.files, *card))
 
 
 def evaluate_cases(

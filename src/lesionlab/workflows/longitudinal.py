@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lesionlab.core.case import Case, Split
 from lesionlab.core.errors import LayoutError, OptionError
+from lesionlab.core.folder_lock import lock_folder
 from lesionlab.core.labels import Labels, is_one_of
 from lesionlab.core.progress import track
 from lesionlab.core.split_rule import select_split
@@ -95,8 +96,9 @@ def evaluate_longitudinal(
         LESIONS_FILE: _table(line for pair in pairs for line in _lesion_lines(pair)),
         PAIRS_FILE: _table(_pair_line(pair) for pair in pairs),
     }
-    for name, text in texts.items():
-        write_text_atomically(out / name, text)
+    with lock_folder(out):
+        for name, text in texts.items():
+            write_text_atomically(out / name, text)
     return Longitudinal(pairs=tuple(pairs), files=tuple(out / name for name in texts))
 
 

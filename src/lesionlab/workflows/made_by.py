@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lesionlab.core.content_key import content_key
 from lesionlab.core.errors import StorageError
 from lesionlab.core.storage import write_text_atomically
-from lesionlab.engine.checkpoint import Checkpoint, open_checkpoint
+from lesionlab.engine.checkpoint import Checkpoint, open_checkpoint, training_of
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class MadeBy(BaseModel):
     @property
     def training(self) -> Path:
         """Folder of the training that the checkpoint is of."""
-        return self.checkpoint.parent if self.checkpoint.name in ("best", "last") else self.checkpoint
+        return training_of(self.checkpoint)
 
     def find(self) -> Checkpoint | None:
         """Return the checkpoint; None where it is gone, or is another by now.

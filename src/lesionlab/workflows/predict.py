@@ -13,6 +13,7 @@ import lesionlab.networks  # noqa: F401  # registers what a plan may name
 from lesionlab.core.case import Case, Modality, Split
 from lesionlab.core.content_key import content_key
 from lesionlab.core.errors import OptionError
+from lesionlab.core.folder_lock import lock_folder
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import Layout
 from lesionlab.core.plan import Plan
@@ -78,25 +79,28 @@ def predict(
     inference = _change(opened.plan.recipe.inference, {"overlap": overlap, "flips": flips})
     _, layout = open_divided(data, split_file)
     cases = select_cases(layout, opened, split=split, where=data)
-    note_maker(opened, out)
-    if opened.plan.categories:
-        _check_no_windows(overlap)
-        tables, reasons = predict_categories(opened, cases, out, flips=inference.flips)
-        return Predicted(files=tables, failures=reasons)
-    predictor = Predictor(opened, inference)
-    regions = stored_values(opened.plan, layout.labels)
-    state = _state_of(opened, [inference.model_dump(), save_probabilities, regions])
-    work = FinishedWork(out / "predictions.json", made_by=maker_key(opened))
-    failures = work_through_cases(
-        cases,
-        what="predicting",
-        record=work,
-        key=partial(Case.content_key, modalities=opened.plan.recipe.modalities, settings=state, with_reference=False),
-        work=partial(_predict_case, predictor, out=out, regions=regions, save_probabilities=save_probabilities),
-        files_of=partial(_files_of, out=out),
-    )
-    written = [file for case in cases if case.id not in failures for file in work.files(case.id)]
-    return Predicted(files=tuple(written), failures=failures)
+    with lock_folder(out):
+        note_maker(opened, out)
+        if opened.plan.categories:
+            _check_no_windows(overlap)
+            tables, reasons = predict_categories(opened, cases, out, flips=inference.flips)
+            return Predicted(files=tables, failures=reasons)
+        predictor = Predictor(opened, inference)
+        regions = stored_values(opened.plan, layout.labels)
+        state = _state_of(opened, [inference.model_dump(), save_probabilities, regions])
+        work = FinishedWork(out / "predictions.json", made_by=maker_key(opened))
+        failures = work_through_cases(
+            cases,
+            what="predicting",
+            record=work,
+            key=partial(
+                Case.content_key, modalities=opened.plan.recipe.modalities, settings=state, with_reference=False
+            ),
+            work=partial(_predict_case, predictor, out=out, regions=regions, save_probabilities=save_probabilities),
+            files_of=partial(_files_of, out=out),
+        )
+        written = [file for case in cases if case.id not in failures for file in work.files(case.id)]
+        return Predicted(files=tuple(written), failures=failures)
 
 
 def stored_values(plan: Plan, labels: Labels) -> dict[str, tuple[int, ...]]:

@@ -11,6 +11,7 @@ import lesionlab.networks
 import lesionlab.pretext  # noqa: F401  # these two register what a recipe may name
 from lesionlab.core.case import Case
 from lesionlab.core.errors import LayoutError, RecipeError
+from lesionlab.core.folder_lock import lock_folder
 from lesionlab.core.network import network
 from lesionlab.core.pretext import Pretext, pretext
 from lesionlab.core.pretraining import PretrainingPlan, PretrainingRecipe, read_pretraining_recipe
@@ -67,35 +68,36 @@ def pretrain(
     name, layout = open_layout(data)
     wanted = read_pretraining_recipe(recipe, changes=tuple(changes))
     training, validation = _divide(learning_cases(tuple(layout.cases()), where=data), wanted, where=data)
-    stored = store_cases(
-        [*training, *validation],
-        store or out / "store",
-        modalities=wanted.modalities,
-        settings=wanted.preprocessing,
-        labels=layout.labels,
-    )
-    is_healthy = _who_is_healthy([*training, *validation], stored, healthy=wanted.healthy)
-    plan = PretrainingPlan(
-        recipe=_complete(wanted, knows_healthy=is_healthy is not None),
-        layout=name,
-        training_cases=tuple(case.id for case in training),
-        validation_cases=tuple(case.id for case in validation),
-    )
-    recover(out / "last")
-    recover(out / "best")
-    _check_same_plan(plan, out)
-    loop = PretrainingLoop(
-        plan,
-        training=stored[: len(training)],
-        validation=stored[len(training) :],
-        is_healthy=is_healthy,
-        folder=out,
-    )
-    total = plan.recipe.schedule.steps
-    if loop.progress.step < total:
-        loop.run(workers=workers, stop_after=total if stop_after is None else stop_after)
-    done = loop.progress
-    return Pretrained(folder=out, steps=done.step, best_loss=done.best_loss, is_finished=done.step == total)
+    with lock_folder(out):
+        stored = store_cases(
+            [*training, *validation],
+            store or out / "store",
+            modalities=wanted.modalities,
+            settings=wanted.preprocessing,
+            labels=layout.labels,
+        )
+        is_healthy = _who_is_healthy([*training, *validation], stored, healthy=wanted.healthy)
+        plan = PretrainingPlan(
+            recipe=_complete(wanted, knows_healthy=is_healthy is not None),
+            layout=name,
+            training_cases=tuple(case.id for case in training),
+            validation_cases=tuple(case.id for case in validation),
+        )
+        recover(out / "last")
+        recover(out / "best")
+        _check_same_plan(plan, out)
+        loop = PretrainingLoop(
+            plan,
+            training=stored[: len(training)],
+            validation=stored[len(training) :],
+            is_healthy=is_healthy,
+            folder=out,
+        )
+        total = plan.recipe.schedule.steps
+        if loop.progress.step < total:
+            loop.run(workers=workers, stop_after=total if stop_after is None else stop_after)
+        done = loop.progress
+        return Pretrained(folder=out, steps=done.step, best_loss=done.best_loss, is_finished=done.step == total)
 
 
 def _divide(

@@ -19,7 +19,7 @@ from lesionlab.engine.checkpoint import open_checkpoint, recover
 from lesionlab.engine.loop import Loop, Watch
 from lesionlab.engine.memory import free_bytes
 from lesionlab.engine.patch_size import sized, with_size
-from lesionlab.engine.ranks import make_training_fabric
+from lesionlab.engine.ranks import hold_folder, make_training_fabric
 from lesionlab.engine.start_weights import started_from
 from lesionlab.engine.stopping import Stop
 from lesionlab.engine.store import StoredCase
@@ -106,20 +106,21 @@ def train(
     fabric = make_training_fabric(chosen.recipe.training.precision)
     if mlflow is not None and fabric.is_global_zero:
         check_tracking(mlflow)
-    with fabric.rank_zero_first():
-        parts = chosen.store(store or out / "store")
-    chosen = _with_size(chosen, parts["training"], fabric=fabric, out=out)
-    plan = chosen.plan(layout=layout_name, **parts, started_from=started_from(start_from))
-    plan = plan.model_copy(update={"sealed": sealed})
-    with fabric.rank_zero_first():
-        is_longer = _begin_folder(plan, out, extend=extend)
-    loop = Loop(plan, fabric=fabric, **parts, folder=out, watch=watch, mlflow=mlflow)
-    if is_longer:
-        loop.extend()
-    progress = _run(loop, start_from, workers=workers, stop_after=stop_after, stop=stop)
-    if progress.is_finished and fabric.is_global_zero:
-        write_training_page(out, parts["validation"])
-        card_training(out, data=layout.folder, cases=chosen.training)
+    with hold_folder(fabric, out):
+        with fabric.rank_zero_first():
+            parts = chosen.store(store or out / "store")
+        chosen = _with_size(chosen, parts["training"], fabric=fabric, out=out)
+        plan = chosen.plan(layout=layout_name, **parts, started_from=started_from(start_from))
+        plan = plan.model_copy(update={"sealed": sealed})
+        with fabric.rank_zero_first():
+            is_longer = _begin_folder(plan, out, extend=extend)
+        loop = Loop(plan, fabric=fabric, **parts, folder=out, watch=watch, mlflow=mlflow)
+        if is_longer:
+            loop.extend()
+        progress = _run(loop, start_from, workers=workers, stop_after=stop_after, stop=stop)
+        if progress.is_finished and fabric.is_global_zero:
+            write_training_page(out, parts["validation"])
+            card_training(out, data=layout.folder, cases=chosen.training)
     return Trained(
         folder=out,
         steps=progress.step,

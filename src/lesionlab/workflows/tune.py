@@ -15,6 +15,7 @@ import lesionlab.metrics
 import lesionlab.networks  # noqa: F401  # registers what a plan may name
 from lesionlab.core.case import Case
 from lesionlab.core.errors import LayoutError, OptionError
+from lesionlab.core.folder_lock import lock_folder
 from lesionlab.core.metric import MaskPair, Metric, metric
 from lesionlab.core.postprocessing import Postprocessing
 from lesionlab.core.progress import track
@@ -81,27 +82,28 @@ def tune(
     """
     opened = open_checkpoint(checkpoint)
     cases = _validation_cases(opened, data)
-    if opened.plan.categories:
-        named = "balanced_accuracy" if score == "dice" else score
-        choice, value, written = tune_categories(opened, cases, score=named, thresholds=thresholds)
-        return Tuned(postprocessing=choice, score=value, files=(*written, card_postprocessing(opened, choice)))
-    measured = _fraction(score)
-    predictor = Predictor(opened, opened.plan.recipe.inference)
-    candidates = [
-        Postprocessing(threshold=threshold, smallest_lesion_mm3=size)
-        for threshold, size in itertools.product(thresholds, smallest_lesions_mm3)
-    ]
-    tracked = track(cases, what="tuning", total=len(cases))
-    scores = np.stack([_score_case(predictor, case, candidates=candidates, measured=measured) for case in tracked])
-    surface = scores.mean(axis=0).reshape(len(thresholds), len(smallest_lesions_mm3))
-    best = int(surface.argmax())
-    how = f"highest mean {score} of {len(cases)} validation cases"
-    chosen = candidates[best].model_copy(update={"chosen_by": how})
-    save_postprocessing(opened, chosen)
-    card = card_postprocessing(opened, chosen)
-    files = _write_surface(opened.folder, surface, score=score, thresholds=thresholds, sizes=smallest_lesions_mm3)
-    made = (*files, opened.folder / "postprocessing.json", card)
-    return Tuned(postprocessing=chosen, score=float(surface.flat[best]), files=made)
+    with lock_folder(opened.training):
+        if opened.plan.categories:
+            named = "balanced_accuracy" if score == "dice" else score
+            choice, value, written = tune_categories(opened, cases, score=named, thresholds=thresholds)
+            return Tuned(postprocessing=choice, score=value, files=(*written, card_postprocessing(opened, choice)))
+        measured = _fraction(score)
+        predictor = Predictor(opened, opened.plan.recipe.inference)
+        candidates = [
+            Postprocessing(threshold=threshold, smallest_lesion_mm3=size)
+            for threshold, size in itertools.product(thresholds, smallest_lesions_mm3)
+        ]
+        tracked = track(cases, what="tuning", total=len(cases))
+        scores = np.stack([_score_case(predictor, case, candidates=candidates, measured=measured) for case in tracked])
+        surface = scores.mean(axis=0).reshape(len(thresholds), len(smallest_lesions_mm3))
+        best = int(surface.argmax())
+        how = f"highest mean {score} of {len(cases)} validation cases"
+        chosen = candidates[best].model_copy(update={"chosen_by": how})
+        save_postprocessing(opened, chosen)
+        card = card_postprocessing(opened, chosen)
+        files = _write_surface(opened.folder, surface, score=score, thresholds=thresholds, sizes=smallest_lesions_mm3)
+        made = (*files, opened.folder / "postprocessing.json", card)
+        return Tuned(postprocessing=chosen, score=float(surface.flat[best]), files=made)
 
 
 def _fraction(score: str) -> Metric:
