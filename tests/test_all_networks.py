@@ -1,5 +1,6 @@
 """What every registered network must do; one that is added later is tested without a change here."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -8,8 +9,12 @@ from torch import Tensor, nn
 
 import lesionlab.networks  # noqa: F401 - registers the networks
 from lesionlab.core.errors import OptionError
-from lesionlab.core.network import Output, network
+from lesionlab.core.network import Output, network, recomputed_blocks
+from lesionlab.core.recipe import Training
+from lesionlab.engine.acceleration import lay_out
 from lesionlab.engine.arithmetic import SIZES, forward_gigaflops
+from lesionlab.engine.memory import activation_bytes
+from lesionlab.engine.sample import Sample
 
 # Options that make a network small enough to test; a network that is missing here is tested at its full size.
 TINY: dict[str, dict[str, Any]] = {
@@ -153,6 +158,51 @@ def test_what_is_absent_has_no_influence(module: nn.Module) -> None:
     assert torch.isfinite(first.logits).all()
     assert [torch.allclose(*both) for both in zip(first.logits[1:], whole.logits[1:], strict=True)] == [False] * 4
     torch.testing.assert_close(first.logits[0], whole.logits[0], atol=1e-4, rtol=1e-4)
+
+
+class Squares(nn.Module):
+    """The mean square of everything that a network gives."""
+
+    def forward(self, output: Output, _: Tensor, *, counted: Tensor) -> Tensor:
+        assert counted.all()
+        return sum((tensor.square().mean() for tensor in tensors_of(output)), torch.zeros(()))
+
+
+def sample_for(module: nn.Module, *, batch: int) -> Sample:
+    image = image_for(module, batch=batch)
+    return Sample(image, image[:, :REGIONS], torch.ones_like(image[:, :1], dtype=torch.bool))
+
+
+def test_recomputing_changes_nothing_but_memory(module: nn.Module) -> None:
+    """Loss, gradients and every buffer: batch norms count each batch once."""
+    recomputing, seen, losses = (
+        lay_out(copy.deepcopy(module), Training(recompute=True)),
+        sample_for(module, batch=2),
+        [],
+    )
+    for variant in (module.train(), recomputing.train()):
+        torch.manual_seed(0)
+        losses.append(Squares()(variant(seen.image), seen.reference, counted=seen.counted))
+        losses[-1].backward()
+    assert torch.equal(*losses)
+    for (name, weight), other in zip(module.named_parameters(), recomputing.parameters(), strict=True):
+        torch.testing.assert_close(weight.grad, other.grad, msg=lambda text, name=name: f"{name}: {text}")
+    for (name, buffer), other in zip(module.named_buffers(), recomputing.buffers(), strict=True):
+        assert torch.equal(buffer, other), name
+
+
+@pytest.mark.slow
+def test_recomputing_saves_memory(module: nn.Module) -> None:
+    """At the peak of a forward and a backward pass, where the largest block is there in full."""
+    recomputing = lay_out(copy.deepcopy(module), Training(recompute=True))
+    seen = sample_for(module, batch=1)
+    before, after = (activation_bytes(one.train(), Squares(), sample=seen) for one in (module, recomputing))
+    assert after < 0.9 * before
+
+
+def test_no_recomputed_block_lies_within_another(module: nn.Module) -> None:
+    parts = [id(part) for block in recomputed_blocks(module) for part in block.modules()]
+    assert len(parts) == len(set(parts))
 
 
 def test_unknown_option_is_refused_with_the_nearest_name(name: str) -> None:

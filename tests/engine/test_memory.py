@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 def test_what_is_kept_grows_with_the_batch_and_weights_do_not_count():
     one, two = (activation_bytes(Scale(), Squares(), sample=batch(size)) for size in (1, 2))
     assert 1 * 2 * 5 * 5 * 4 <= one < 2000
-    assert two == 2 * one
+    assert two == pytest.approx(2 * one, abs=100), "some numbers are one per batch"
 
 
 def test_a_batch_that_fits_stays_whole(caplog: pytest.LogCaptureFixture):

@@ -1,5 +1,7 @@
 """A decoder whose rows are dense and whose columns run from the deepest level upwards."""
 
+from collections.abc import Iterator
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -32,6 +34,10 @@ class CascadeDecoder(nn.Module):
         self.x21, self.x22 = (Residual(row * c3 + c4, c3, dropout=dropout) for row in (1, 2))
         self.x11, self.x12, self.x13 = (Residual(row * c2 + c3, c2, dropout=dropout) for row in (1, 2, 3))
         self.x01, self.x02, self.x03, self.x04 = (Residual(row * c1 + c2, c1, dropout=dropout) for row in (1, 2, 3, 4))
+
+    def recomputed_blocks(self) -> Iterator[nn.Module]:
+        """Yield nodes, gates and up-sampling, each on its own."""
+        return self.children()
 
     def forward(
         self, center: Float[Tensor, "batch _ _ _"], skips: list[Float[Tensor, "batch _ _ _"]]

@@ -1,5 +1,6 @@
 """The 3-D Swin transformer as an encoder of five levels."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Literal, TypeAlias
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from lesionlab.blocks.instance_residual import InstanceResidual
 from lesionlab.blocks.swin import SwinBlock
 from lesionlab.blocks.windows import WindowRule, cut_windows
+from lesionlab.core.network import outermost
 
 Merge: TypeAlias = Literal["legacy", "fixed", "v2"]
 Patch: TypeAlias = Literal[2, 4]
@@ -81,6 +83,10 @@ class SwinEncoder(nn.Module):
 
         sizes = [width * 2**level for level in range(4)] if has_residual_blocks else []
         self.residuals = nn.ModuleList(InstanceResidual(size, size) for size in sizes)
+
+    def recomputed_blocks(self) -> Iterator[nn.Module]:
+        """Yield every Swin block, merging of tokens and residual block."""
+        return outermost(self, InstanceResidual, SwinBlock, _Merging)
 
     def forward(self, image: Float[Tensor, "batch modality x y z"]) -> list[Float[Tensor, "batch _ _ _ _"]]:
         """Return the features of the five levels, finest first, each normalised over its channels.

@@ -1,5 +1,6 @@
 """The convolutional decoder of Swin UNETR."""
 
+from collections.abc import Iterator
 from typing import cast
 
 import torch
@@ -7,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lesionlab.blocks.instance_residual import InstanceResidual
+from lesionlab.core.network import outermost
 
 
 class UnetrDecoder(nn.Module):
@@ -28,6 +30,10 @@ class UnetrDecoder(nn.Module):
         self.ups = nn.ModuleList(_Up(width * 2 ** (level + 1), width * 2**level) for level in (3, 2, 1, 0))
         self.ups.append(_Up(width, width))
         self.head = nn.Conv3d(width, regions, 1)
+
+    def recomputed_blocks(self) -> Iterator[nn.Module]:
+        """Yield every residual block, those of the decoder with the doubling of the size before it."""
+        return outermost(self, InstanceResidual, _Up)
 
     def forward(
         self, image: Float[Tensor, "batch modality x y z"], levels: list[Float[Tensor, "batch _ _ _ _"]]

@@ -1,6 +1,7 @@
 """What every network takes and gives."""
 
 import typing
+from collections.abc import Iterable, Iterator
 from typing import ClassVar, Literal
 
 import torch
@@ -52,6 +53,40 @@ class Diagnosed(typing.Protocol):
     def diagnose(self, image: Float[Tensor, "batch modality *space"]) -> dict[str, float]:
         """Return numbers by name for one batch, in evaluation mode."""
         ...
+
+
+@typing.runtime_checkable
+class Divided(typing.Protocol):
+    """A network, or part of one, that names the blocks whose inside activation checkpointing forgets and recomputes.
+
+    One without this method is divided into its children and those of each `torch.nn.ModuleList`; a child that names its
+    own blocks is divided further. Blocks lie beside each other, never within one another, and are called as modules.
+    """
+
+    def recomputed_blocks(self) -> Iterable[torch.nn.Module]:
+        """Return the blocks."""
+        ...
+
+
+def recomputed_blocks(network: torch.nn.Module) -> Iterator[torch.nn.Module]:
+    """Yield the blocks of a network that activation checkpointing recomputes one at a time."""
+    if isinstance(network, Divided):
+        yield from network.recomputed_blocks()
+        return
+    for child in network.children():
+        if isinstance(child, torch.nn.ModuleList | Divided):
+            yield from recomputed_blocks(child)
+        elif next(child.parameters(), None) is not None:
+            yield child
+
+
+def outermost(network: torch.nn.Module, *kinds: type[torch.nn.Module]) -> Iterator[torch.nn.Module]:
+    """Yield the modules of these kinds that lie within no other of them."""
+    for child in network.children():
+        if isinstance(child, kinds):
+            yield child
+        else:
+            yield from outermost(child, *kinds)
 
 
 network: Registry[torch.nn.Module] = Registry("network")

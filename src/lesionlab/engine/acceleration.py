@@ -3,11 +3,13 @@
 import functools
 import logging
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from lesionlab.core.network import recomputed_blocks
 from lesionlab.core.recipe import Training
 from lesionlab.engine.sample import Sample
 
@@ -20,8 +22,9 @@ def lay_out(network: nn.Module, settings: Training) -> nn.Module:
         spatial_dims = int(network.spatial_dims)  # type: ignore[arg-type]  # registered networks have it
         network = network.to(memory_format=memory_format(spatial_dims))  # type: ignore[call-overload]  # torch's stub
     if settings.recompute:
-        for block in _blocks(network):
-            block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
+        for block in recomputed_blocks(network):
+            options = {"context_fn": functools.partial(_contexts, block)} if list(block.buffers()) else {}
+            block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False, **options)
     return network
 
 
@@ -59,10 +62,18 @@ def compile_or_not(network: nn.Module, forward: nn.Module, *, loss: nn.Module, s
     return True
 
 
-def _blocks(network: nn.Module) -> Iterator[nn.Module]:
-    """Yield the parts that a network calls one after the other: its children, and those of its lists."""
-    for child in network.children():
-        if isinstance(child, nn.ModuleList):
-            yield from _blocks(child)
-        elif next(child.parameters(), None) is not None:
-            yield child
+def _contexts(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """Return what surrounds a block's first pass, and its second."""
+    return nullcontext(), _buffers_kept(block)
+
+
+@contextmanager
+def _buffers_kept(block: nn.Module) -> Iterator[None]:
+    """Give a block's buffers back as they were: batch norms take in every pass, and a second one would count twice."""
+    buffers = [(buffer, buffer.clone()) for buffer in block.buffers()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)

@@ -189,8 +189,6 @@ class Loop:
         settings, positions = self.plan.recipe.training, self._positions(self.progress.step)
         one = self._collate(positions[:1])
         self.network.train()
-        if settings.compile:
-            compile_or_not(self.network.module, self.network, loss=self._loss, sample=one)
         parts = self.progress.parts or choose_parts(
             self.network,
             self._loss,
@@ -199,6 +197,8 @@ class Loop:
             device=self.fabric.device,
             at_least=settings.accumulate,
         )
+        if settings.compile:  # what is compiled cannot be measured
+            compile_or_not(self.network.module, self.network, loss=self._loss, sample=one)
         parts = int(largest(self.fabric, float(parts)))  # each process has its own memory
         return Descent(
             self.fabric,

@@ -5,13 +5,16 @@ import math
 import re
 import resource
 import sys
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from lesionlab.core.errors import PredictionError
 from lesionlab.engine.sample import Sample
@@ -47,23 +50,55 @@ def choose_parts(
 
 
 def activation_bytes(network: torch.nn.Module, loss: torch.nn.Module, *, sample: Sample) -> int:
-    """Return how many bytes a forward pass keeps for the backward pass, weights not counted."""
-    known = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
-    found: dict[int, int] = {}
+    """Return how many bytes a forward and a backward pass hold at their peak: features and their gradients.
 
-    def count(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in known:
-            found[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
+    Weights and their gradients are not counted, since a larger batch has no more of them. What activation checkpointing
+    (`recompute`) forgets counts while it is there again.
+    """
     buffers = [buffer.clone() for buffer in network.buffers()]
-    with saved_tensors_hooks(count, lambda tensor: tensor):
-        value = loss(network(sample.image), sample.reference, counted=sample.counted)
-    del value
+    image = sample.image.detach().requires_grad_()
+    known = (*network.parameters(), *network.buffers(), *loss.parameters(), *loss.buffers(), *sample)
+    with _HeldStorages(known) as held:
+        value = loss(network(image), sample.reference, counted=sample.counted)
+        torch.autograd.grad(value, image, allow_unused=True)  # through all features; no gradient of a weight is kept
     for buffer, before in zip(network.buffers(), buffers, strict=True):
         buffer.copy_(before)
-    return sum(found.values())
+    return held.peak_bytes
+
+
+class _HeldStorages(TorchDispatchMode):
+    """Adds up, after every operation, what all tensors that were made within hold.
+
+    Args:
+        known: Tensors that do not count.
+    """
+
+    def __init__(self, known: Iterable[Tensor]) -> None:
+        super().__init__()
+        self._known = {tensor.untyped_storage()._cdata for tensor in known}
+        self._bytes: dict[int, int] = {}
+        self._total_bytes = self.peak_bytes = 0
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = function(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                self._follow(leaf.untyped_storage())
+        self.peak_bytes = max(self.peak_bytes, self._total_bytes)
+        return result
+
+    def _follow(self, storage: torch.UntypedStorage) -> None:
+        """Count a storage until PyTorch lets go of it, whoever keeps it: a variable, or the way back."""
+        if storage._cdata in self._known or storage._cdata in self._bytes:
+            return
+        self._bytes[storage._cdata] = storage.nbytes()
+        self._total_bytes += storage.nbytes()
+        weakref.finalize(storage, self._forget, storage._cdata)
+
+    def _forget(self, key: int) -> None:
+        self._total_bytes -= self._bytes.pop(key)
 
 
 def free_bytes(device: torch.device) -> int:

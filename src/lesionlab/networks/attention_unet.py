@@ -1,12 +1,13 @@
 """MONAI's 3-D Attention U-Net, as SG-Net was compared with it."""
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from lesionlab.blocks.fit_image import cut_back, fit_image
-from lesionlab.core.network import Output, network
+from lesionlab.core.network import Output, network, outermost
 
 STRIDES = (16, 16, 16)
 """Voxels of the input per voxel of the coarsest features."""
@@ -47,6 +48,13 @@ class AttentionUNet(nn.Module):
         super().__init__()
         self.modalities = modalities
         self.body = AttentionUnet(3, modalities, regions, channels=widths, strides=(2, 2, 2, 2))
+
+    def recomputed_blocks(self) -> Iterator[nn.Module]:
+        """Yield every group of convolutions and every gate."""
+        from monai.networks.blocks.convolutions import Convolution
+        from monai.networks.nets.attentionunet import AttentionBlock, ConvBlock, UpConv
+
+        return outermost(self, AttentionBlock, ConvBlock, Convolution, UpConv)
 
     def forward(
         self, image: Float[Tensor, "batch modality x y z"], present: Bool[Tensor, "batch modality"] | None = None

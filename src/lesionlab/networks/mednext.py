@@ -1,5 +1,6 @@
 """MedNeXt: a U-Net of ConvNeXt blocks with deep supervision, for volumes and for slices or pictures."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -7,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from lesionlab.blocks.fit_image import cut_back, fit_image
-from lesionlab.core.network import Output, network
+from lesionlab.core.network import Output, network, outermost
 
 STRIDE = 16
 """Voxels of the input, along each axis, per voxel of the coarsest features."""
@@ -86,6 +87,12 @@ class MedNeXt(nn.Module):
             blocks_bottleneck=blocks[-1],
             blocks_up=blocks[::-1],
         )
+
+    def recomputed_blocks(self) -> Iterator[nn.Module]:
+        """Yield every MedNeXt block, those that halve or double the size as well."""
+        from monai.networks.blocks.mednext_block import MedNeXtBlock
+
+        return outermost(self, MedNeXtBlock)
 
     def forward(
         self, image: Float[Tensor, "batch modality *space"], present: Bool[Tensor, "batch modality"] | None = None

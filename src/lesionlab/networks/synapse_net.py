@@ -1,6 +1,6 @@
 """SYNAPSE-Net: one encoder per modality, cross-attention between modality groups, a cascade decoder."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal, cast
@@ -21,7 +21,7 @@ from lesionlab.blocks.token_exchange import TokenExchange
 from lesionlab.blocks.window_attention import Position
 from lesionlab.blocks.windows import WindowRule, cut_windows
 from lesionlab.core.errors import ImageError, OptionError
-from lesionlab.core.network import Output, network
+from lesionlab.core.network import Output, network, outermost
 from lesionlab.networks.synapse_net_published import read_published
 
 STRIDE = 16
@@ -202,6 +202,10 @@ class _Encoder(nn.Module):
             nn.Sequential(ConvNormGelu(before, width, kernel_size=size), ConvNormGelu(width, width, kernel_size=size))
             for before, width, size in zip((1, *widths[:-1]), widths, sizes, strict=True)
         )
+
+    def recomputed_blocks(self) -> Iterator[nn.Module]:
+        """Yield every convolution with its norm and activation."""
+        return outermost(self, ConvNormGelu)
 
     def forward(self, image: Float[Tensor, "batch 1 height width"]) -> list[Float[Tensor, "batch _ _ _"]]:
         """Return the features of the five levels, finest first."""

@@ -1,12 +1,13 @@
 """MONAI's plain 3-D U-Net, as SG-Net was compared with it."""
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from lesionlab.blocks.fit_image import cut_back, fit_image
-from lesionlab.core.network import Output, network
+from lesionlab.core.network import Output, network, outermost
 
 STRIDES = (16, 16, 16)
 """Voxels of the input per voxel of the coarsest features."""
@@ -46,6 +47,12 @@ class UNet(nn.Module):
         super().__init__()
         self.modalities = modalities
         self.body = MonaiUNet(3, modalities, regions, channels=widths, strides=(2, 2, 2, 2))
+
+    def recomputed_blocks(self) -> Iterator[nn.Module]:
+        """Yield every convolution with its norm and activation, or residual unit."""
+        from monai.networks.blocks.convolutions import Convolution, ResidualUnit
+
+        return outermost(self, Convolution, ResidualUnit)
 
     def forward(
         self, image: Float[Tensor, "batch modality x y z"], present: Bool[Tensor, "batch modality"] | None = None
