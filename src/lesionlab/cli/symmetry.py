@@ -18,6 +18,7 @@ def pretrain(
     store: Path | None = None,
     workers: int = 0,
     stop_after: int | None = None,
+    split_file: Path | None = None,
 ) -> int:
     """Pre-train an encoder on scans without outlines, or go on with it; a training can start from its weights.
 
@@ -29,10 +30,13 @@ def pretrain(
         store: Folder for prepared cases, to share them between trainings.
         workers: Processes that prepare samples.
         stop_after: Stop at this step; the same command without it goes on.
+        split_file: Which case is for training, validation or test, as lesionlab split writes it.
     """
     from lesionlab.workflows.pretrain import pretrain as run
 
-    done = run(recipe, data, out, changes=change, store=store, workers=workers, stop_after=stop_after)
+    done = run(
+        recipe, data, out, changes=change, store=store, workers=workers, stop_after=stop_after, split_file=split_file
+    )
     state = "finished" if done.is_finished else "stopped, to be gone on with"
     print(f"{state} at step {done.steps}; best validation loss {done.best_loss:.3f}")
     places = [out / "best" / "weights.safetensors", out / "last", out / "metrics.jsonl"]

@@ -56,6 +56,9 @@ class Plan(_Frozen):
         categories: What a classifier tells apart, in the order of its outputs; empty for segmentation.
         category_cases: How many training cases each of them has.
         sealed: SHA-256 of the ids of the cases that neither training nor tuning may use.
+        training_images: For each training case, the keys of its images (see `lesionlab.core.learned_cases`); empty in
+            plans that were made before there were any.
+        validation_images: The same for each validation case.
     """
 
     version: Literal[1] = PLAN_VERSION
@@ -74,6 +77,8 @@ class Plan(_Frozen):
     categories: tuple[FileName, ...] = ()
     category_cases: tuple[int, ...] = ()
     sealed: tuple[str, ...] = ()
+    training_images: tuple[tuple[str, ...], ...] = ()
+    validation_images: tuple[tuple[str, ...], ...] = ()
 
     @property
     def chosen_by(self) -> str:

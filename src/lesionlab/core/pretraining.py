@@ -82,6 +82,9 @@ class PretrainingPlan(Section):
         layout: Name of the layout that the data had.
         training_cases: Ids of the cases that weights were fitted to.
         validation_cases: Ids of the cases that choose the best weights.
+        sealed: SHA-256 of the ids of the cases that nothing may be learned from.
+        training_images: For each training case, the keys of its images; empty in older plans.
+        validation_images: The same for each validation case.
     """
 
     version: Literal[1] = 1
@@ -89,6 +92,9 @@ class PretrainingPlan(Section):
     layout: str
     training_cases: tuple[str, ...]
     validation_cases: tuple[str, ...]
+    sealed: tuple[str, ...] = ()
+    training_images: tuple[tuple[str, ...], ...] = ()
+    validation_images: tuple[tuple[str, ...], ...] = ()
 
 
 def read_pretraining_recipe(name_or_file: str, *, changes: tuple[str, ...] = ()) -> PretrainingRecipe:

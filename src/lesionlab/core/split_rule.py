@@ -95,6 +95,11 @@ def learning_cases(cases: Sequence[Case], *, where: str | Path) -> tuple[Case, .
     return tuple(case for case in cases if case.split != "test" and not _is_left_out(case))
 
 
+def test_cases(cases: Iterable[Case]) -> tuple[Case, ...]:
+    """Return the cases that nothing may be learned from, sealed ones among them."""
+    return tuple(case for case in cases if case.split == "test")
+
+
 def select_split(cases: Iterable[Case], split: Split | None, *, where: str | Path) -> tuple[Case, ...]:
     """Return the cases of one split, sealed ones among the test cases; all cases where None is asked for.
 

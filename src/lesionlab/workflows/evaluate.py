@@ -154,7 +154,7 @@ def evaluate(
     with lock_folder(out):
         table = predictions / TABLE_FILE if predictions.is_dir() else predictions
         if table.is_file() and not is_table_of_pairs(table):
-            provenance = _provenance(predictions, cases, out=out)
+            provenance = _provenance(predictions, cases, out=out, split_file=split_file)
             report, measures, files = evaluate_categories(
                 table, cases, out, provenance=provenance, title=title, notice=notice
             )
@@ -169,6 +169,7 @@ def evaluate(
                 title=title,
                 notice=notice,
                 workers=workers,
+                split_file=split_file,
             )
         card = _note_on_card(
             found, predictions, cases, data=name, citation=find_citation(layout.folder), title=title, notice=notice
@@ -186,6 +187,7 @@ def evaluate_cases(
     title: str = "Evaluation",
     notice: str = "",
     workers: int = 1,
+    split_file: Path | None = None,
 ) -> Evaluation:
     """Score the predicted mask of every case against its reference; write tables, summary and page.
 
@@ -198,6 +200,7 @@ def evaluate_cases(
         title: Heading of the page.
         notice: A sentence that nobody may overlook, shown above everything; empty for none.
         workers: Processes that score cases; the scores do not depend on it.
+        split_file: That the cases were divided by; evaluations of sealed cases are counted beside it.
 
     Raises:
         OptionError: `workers` is less than one.
@@ -214,7 +217,8 @@ def evaluate_cases(
     )
     with spread(min(workers, len(cases))) as each:
         rows, lesions = score_cases(cases, masks, labels=labels, protocols=built, each=each)
-        report = Report(rows=rows, rules=rules, provenance=_provenance(predictions, cases, out=out))
+        provenance = _provenance(predictions, cases, out=out, split_file=split_file)
+        report = Report(rows=rows, rules=rules, provenance=provenance)
         pictures = draw_cases(report, cases, masks=masks, labels=labels, each=each)
         tables = report.write(out)
         write_lesions(out / LESIONS_FILE, lesions)
@@ -281,7 +285,7 @@ def _checked_spacing(spacing_mm: Sequence[float], *, axes: int) -> Spacing:
     return (x, y, z)
 
 
-def _provenance(predictions: Path, cases: Sequence[Case], *, out: Path) -> dict[str, str]:
+def _provenance(predictions: Path, cases: Sequence[Case], *, out: Path, split_file: Path | None) -> dict[str, str]:
     """Return the software, and how often sealed cases were evaluated; this evaluation is counted."""
     software = {name: version(name) for name in SOFTWARE} | {"Python": platform.python_version()}
-    return software | count_evaluation(predictions, cases, out=out)
+    return software | count_evaluation(predictions, cases, out=out, split_file=split_file)

@@ -22,6 +22,7 @@ from lesionlab.metrics.longitudinal import CHANGES, ChangeLimits, FollowedLesion
 from lesionlab.pages.longitudinal_page import VisitPair, render_longitudinal
 from lesionlab.workflows.division import open_divided
 from lesionlab.workflows.prediction_files import match_predictions
+from lesionlab.workflows.sealed import count_evaluation
 
 PAGE_FILE = "longitudinal.html"
 LESIONS_FILE = "followed_lesions.csv"
@@ -91,6 +92,7 @@ def evaluate_longitudinal(
         for pair in _follow(earlier, later, masks=masks, labels=layout.labels, limits=chosen)
     ]
     provenance = {name: version(name) for name in SOFTWARE} | {"Python": platform.python_version()}
+    provenance |= count_evaluation(predictions, list(cases.values()), out=out, split_file=split_file)
     texts = {
         PAGE_FILE: render_longitudinal(pairs, limits=chosen, provenance=provenance, title=title),
         LESIONS_FILE: _table(line for pair in pairs for line in _lesion_lines(pair)),

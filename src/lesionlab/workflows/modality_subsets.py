@@ -3,6 +3,7 @@
 import csv
 import io
 import itertools
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,9 @@ from lesionlab.metrics.overlap import Dice
 from lesionlab.transforms.geometry import reorient
 from lesionlab.workflows.division import open_divided
 from lesionlab.workflows.model_card import card_subsets
+from lesionlab.workflows.sealed import count_subsets
+
+logger = logging.getLogger(__name__)
 
 TABLE_FILE = "modality_subsets.csv"
 
@@ -62,6 +66,8 @@ def evaluate_subsets(
     cases = [case for case in select_split(layout.cases(), split, where=data) if case.label is not None]
     if not cases:
         raise LayoutError("cases with masks", found="none", where=data, next_step="choose another --split")
+    for line in count_subsets(opened, cases, out=out, split_file=split_file).values():
+        logger.warning("sealed test set: %s", line)
     predictor = Predictor(opened, opened.plan.recipe.inference)
     subsets = tuple(_subsets(opened.plan.recipe.modalities))
     work = track(itertools.product(subsets, cases), what="subsets", total=len(subsets) * len(cases))

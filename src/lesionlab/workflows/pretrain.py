@@ -12,14 +12,16 @@ import lesionlab.pretext  # noqa: F401  # these two register what a recipe may n
 from lesionlab.core.case import Case
 from lesionlab.core.errors import LayoutError, RecipeError
 from lesionlab.core.folder_lock import lock_folder
+from lesionlab.core.learned_cases import keys_of
 from lesionlab.core.network import network
 from lesionlab.core.pretext import Pretext, pretext
 from lesionlab.core.pretraining import PretrainingPlan, PretrainingRecipe, read_pretraining_recipe
-from lesionlab.core.split_rule import learning_cases
+from lesionlab.core.split_rule import learning_cases, test_cases
 from lesionlab.engine.checkpoint import open_pretraining, recover
 from lesionlab.engine.pretraining import PretrainingLoop
 from lesionlab.engine.store import StoredCase, store_cases
-from lesionlab.layouts.opening import open_layout
+from lesionlab.workflows.division import open_divided
+from lesionlab.workflows.sealed import keep_sealed
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ def pretrain(
     store: Path | None = None,
     workers: int = 0,
     stop_after: int | None = None,
+    split_file: Path | None = None,
 ) -> Pretrained:
     """Pre-train the encoder of a recipe, or go on where an earlier, interrupted pre-training ended.
 
@@ -61,14 +64,19 @@ def pretrain(
         store: Folder for prepared cases; ``store`` in `out` when None.
         workers: Processes that prepare samples.
         stop_after: Stop at this step; the same call without it goes on.
+        split_file: A table that says which case is for training, validation or test; see `lesionlab.core.split`.
 
     Raises:
         LesionlabError: Recipe, data or an earlier pre-training in `out` do not fit each other.
     """
-    name, layout = open_layout(data)
+    name, layout = open_divided(data, split_file)
     wanted = read_pretraining_recipe(recipe, changes=tuple(changes))
-    training, validation = _divide(learning_cases(tuple(layout.cases()), where=data), wanted, where=data)
+    cases = tuple(layout.cases())
+    learned = learning_cases(cases, where=data)
+    training, validation = _divide(learned, wanted, where=data)
     with lock_folder(out):
+        ids = (case.id for case in learned)
+        sealed = keep_sealed(ids, out=out, start_from=(), split_file=split_file, test=test_cases(cases))
         stored = store_cases(
             [*training, *validation],
             store or out / "store",
@@ -82,17 +90,15 @@ def pretrain(
             layout=name,
             training_cases=tuple(case.id for case in training),
             validation_cases=tuple(case.id for case in validation),
+            sealed=sealed,
+            training_images=keys_of(training),
+            validation_images=keys_of(validation),
         )
         recover(out / "last")
         recover(out / "best")
         _check_same_plan(plan, out)
-        loop = PretrainingLoop(
-            plan,
-            training=stored[: len(training)],
-            validation=stored[len(training) :],
-            is_healthy=is_healthy,
-            folder=out,
-        )
+        parts = {"training": stored[: len(training)], "validation": stored[len(training) :]}
+        loop = PretrainingLoop(plan, **parts, is_healthy=is_healthy, folder=out)
         total = plan.recipe.schedule.steps
         if loop.progress.step < total:
             loop.run(workers=workers, stop_after=total if stop_after is None else stop_after)
@@ -166,7 +172,11 @@ def _checked(name: str, options: dict[str, object], sizes: dict[str, int]) -> di
 def _check_same_plan(plan: PretrainingPlan, folder: Path) -> None:
     if not (folder / "last").exists():
         return
-    mine, theirs = (one.model_dump(mode="json") for one in (plan, open_pretraining(folder / "last").plan))
+    earlier = open_pretraining(folder / "last").plan
+    if not earlier.training_images:  # a plan that was made before there were keys
+        images = {"training_images": plan.training_images, "validation_images": plan.validation_images}
+        earlier = earlier.model_copy(update=images)
+    mine, theirs = (one.model_dump(mode="json") for one in (plan, earlier))
     differing = [name for name in mine if mine[name] != theirs[name]]
     if differing:
         raise RecipeError(

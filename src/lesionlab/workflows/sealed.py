@@ -1,62 +1,83 @@
 """A sealed test set: refused for training and tuning, and counted whenever it is evaluated."""
 
 import json
-from collections.abc import Iterable, Sequence
+import logging
+import os
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from lesionlab.core.case import Case
+from lesionlab.core.errors import CheckpointError, SplitError
+from lesionlab.core.learned_cases import recognise
 from lesionlab.core.split import hash_case, read_split, refuse_sealed
+from lesionlab.core.split_rule import name_cases
 from lesionlab.core.storage import write_text_atomically
-from lesionlab.engine.checkpoint import holds_pretraining, open_checkpoint
+from lesionlab.engine.checkpoint import Checkpoint
 from lesionlab.workflows.made_by import read_maker
+
+logger = logging.getLogger(__name__)
 
 SEALED = "sealed test set"
 """Name of the line of a report's provenance that counts."""
 
 COUNT_FILE = "sealed_evaluations.jsonl"
-"""One line per evaluation of sealed cases, in the folder of the training."""
+"""One line per evaluation of sealed cases, in the folder of the training, else beside the split file or the report."""
 
 
 def keep_sealed(
-    case_ids: Iterable[str], *, out: Path, start_from: Sequence[str], split_file: Path | None
+    case_ids: Iterable[str], *, out: Path, start_from: Sequence[str], split_file: Path | None, test: Sequence[Case] = ()
 ) -> tuple[str, ...]:
-    """Refuse to train with sealed cases, and return what stays sealed for the weights.
+    """Refuse to learn from sealed cases, now or by weights that did so earlier; return what stays sealed.
+
+    Weights that learned from cases which are test cases now, but not sealed, are warned of.
 
     Args:
         case_ids: Of training and validation.
-        out: Folder of the training; what an earlier one in it sealed stays so.
+        out: Folder of the training or pre-training; what an earlier one in it sealed stays so.
         start_from: As in `lesionlab.workflows.train.train`; what was sealed for weights of a checkpoint stays so.
         split_file: A split that may seal cases.
+        test: The test cases of the dataset, sealed ones among them.
 
     Returns:
         SHA-256 of the ids of all sealed cases, for the plan.
 
     Raises:
-        SplitError: One of the cases is sealed, or the split file cannot be read.
+        SplitError: One of the cases is sealed, the weights to start from learned from one, or the split file cannot be
+            read.
         CheckpointError: A checkpoint is damaged.
     """
     files = (Path(source.partition(":")[2]) for source in start_from)
     folders = (out / "last", *(file.parent for file in files if file.is_file()))
-    trained = (folder for folder in folders if (folder / "plan.json").is_file() and not holds_pretraining(folder))
-    earlier = {folder: open_checkpoint(folder).plan.sealed for folder in trained}
+    earlier = {folder: _read_history(folder) for folder in folders if (folder / "plan.json").is_file()}
+    seals: dict[str | Path, Collection[str]] = {folder: history.sealed for folder, history in earlier.items()}
     if split_file is not None:
-        earlier[split_file] = read_split(split_file).sealed
+        seals[split_file] = read_split(split_file).sealed
+    seals["the dataset"] = {hash_case(case.id) for case in test if case.is_sealed}
     ids = tuple(case_ids)
-    for where, sealed in earlier.items():
+    for where, sealed in seals.items():
         refuse_sealed(ids, sealed, where=where)
-    return tuple(sorted({digest for sealed in earlier.values() for digest in sealed}))
+    everything = tuple(sorted({digest for sealed in seals.values() for digest in sealed}))
+    for folder, history in earlier.items():
+        _check_history(history, folder, sealed=everything, test=test)
+    return everything
 
 
-def count_evaluation(predictions: Path, cases: Sequence[Case], *, out: Path) -> dict[str, str]:
+def count_evaluation(
+    predictions: Path, cases: Sequence[Case], *, out: Path, split_file: Path | None = None
+) -> dict[str, str]:
     """Count an evaluation of sealed cases, and say how many there were so far.
 
-    The count is kept beside the checkpoint where the predictions say which one that is, else beside the report.
+    A case is sealed when the checkpoint that made the predictions keeps it so, or the split file, or the dataset. The
+    count is kept beside the checkpoint where the predictions say which one that is, else beside the split file, else
+    beside the report.
 
     Args:
-        predictions: Folder with the predictions.
+        predictions: Folder with the predictions, or a table of them.
         cases: What is evaluated.
         out: Folder of the report.
+        split_file: That the cases were divided by.
 
     Returns:
         A line for a report's provenance; nothing where no case is sealed.
@@ -65,13 +86,89 @@ def count_evaluation(predictions: Path, cases: Sequence[Case], *, out: Path) -> 
         StorageError: The note beside the predictions or the count is damaged or cannot be written.
     """
     maker = read_maker(predictions)
-    if maker is None:
-        return {}
-    opened = sum(hash_case(case.id) in maker.sealed for case in cases)
+    training = maker.training if maker is not None and maker.training.is_dir() else None
+    return _count(cases, maker.sealed if maker else (), places=(training, split_file and split_file.parent, out))
+
+
+def count_subsets(
+    checkpoint: Checkpoint, cases: Sequence[Case], *, out: Path, split_file: Path | None = None
+) -> dict[str, str]:
+    """Count an evaluation of sealed cases by a checkpoint itself, as `count_evaluation` does with its predictions.
+
+    Raises:
+        StorageError: The count is damaged or cannot be written.
+    """
+    places = (checkpoint.training, split_file and split_file.parent, out)
+    return _count(cases, checkpoint.plan.sealed, places=places)
+
+
+def _count(cases: Sequence[Case], sealed: Collection[str], *, places: Sequence[Path | None]) -> dict[str, str]:
+    """Add a line to the count in the first place that can be written to."""
+    opened = sum(case.is_sealed or hash_case(case.id) in sealed for case in cases)
     if not opened:
         return {}
-    path = (maker.training if maker.training.is_dir() else out) / COUNT_FILE
+    *preferred, last = places
+    assert last is not None
+    folder = next((place for place in preferred if place is not None and os.access(place, os.W_OK)), last)
+    path = folder / COUNT_FILE
     earlier = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     line = {"number": len(earlier) + 1, "cases": opened, "when": datetime.now(UTC).isoformat(timespec="seconds")}
     write_text_atomically(path, "\n".join([*earlier, json.dumps(line)]) + "\n")
     return {SEALED: f"{opened} cases, evaluation number {len(earlier) + 1}"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _History:
+    """What the plan of a training or pre-training says it learned from.
+
+    Attributes:
+        ids: Of its training and validation cases.
+        images: The keys of their images.
+        sealed: SHA-256 of the ids of the cases that were sealed for it.
+    """
+
+    ids: tuple[str, ...]
+    images: tuple[tuple[str, ...], ...]
+    sealed: tuple[str, ...]
+
+
+def _read_history(folder: Path) -> _History:
+    """Read what is in plans of any kind and version, so that no checkpoint is left unasked."""
+    path = folder / "plan.json"
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8"))
+        return _History(
+            ids=(*plan["training_cases"], *plan["validation_cases"]),
+            images=(*map(tuple, plan.get("training_images", ())), *map(tuple, plan.get("validation_images", ()))),
+            sealed=tuple(plan.get("sealed", ())),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            "a plan that names the cases it learned from",
+            found=f"{type(error).__name__}: {error}",
+            where=path,
+            next_step="start from the weights of a whole checkpoint",
+        ) from error
+
+
+def _check_history(history: _History, folder: Path, *, sealed: Collection[str], test: Sequence[Case]) -> None:
+    """Refuse weights that learned from sealed cases; warn of those that learned from test cases.
+
+    Raises:
+        SplitError: They learned from a sealed case.
+    """
+    recognised = set(recognise(test, history.images))
+    seen = {case.id for case in test if case.id in history.ids or case.id in recognised}
+    opened = [case_id for case_id in history.ids if hash_case(case_id) in sealed]
+    opened += [case.id for case in test if case.is_sealed and case.id in recognised and case.id not in opened]
+    if opened:
+        raise SplitError(
+            "weights that never learned from a sealed case",
+            found=f"{len(opened)} of the sealed test set among the cases of these: {name_cases(opened)}",
+            where=folder,
+            next_step="start from other weights, or pre-train again with the split file that sealed them",
+        )
+    if seen:
+        logger.warning(
+            "the weights of %s learned from %d of the test cases: %s", folder, len(seen), name_cases(sorted(seen))
+        )

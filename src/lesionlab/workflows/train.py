@@ -102,7 +102,7 @@ def train(
     layout_name, layout = open_divided(data, split_file, fold=fold)
     chosen = choose_cases(read_recipe(recipe, changes=changes), layout, where=data, fraction=fraction)
     ids = (case.id for case in (*chosen.training, *chosen.validation))
-    sealed = keep_sealed(ids, out=out, start_from=start_from, split_file=split_file)
+    sealed = keep_sealed(ids, out=out, start_from=start_from, split_file=split_file, test=chosen.test)
     fabric = make_training_fabric(chosen.recipe.training.precision)
     if mlflow is not None and fabric.is_global_zero:
         check_tracking(mlflow)
@@ -153,6 +153,9 @@ def _begin_folder(plan: Plan, out: Path, *, extend: bool) -> bool:
     for name in ("best", "last"):
         recover(out / name)
     earlier = open_checkpoint(out / "last").plan if (out / "last").exists() else plan
+    if not earlier.training_images:  # a plan that was made before there were keys
+        images = {"training_images": plan.training_images, "validation_images": plan.validation_images}
+        earlier = earlier.model_copy(update=images)
     is_longer = extend and plan.total_steps > earlier.total_steps
     _check_same_plan(plan, _with_length_of(plan, earlier) if is_longer else earlier, folder=out)
     write_text_atomically(out / "plan.json", plan.model_dump_json(indent=1))

@@ -9,9 +9,10 @@ from lesionlab.core.case import Case
 from lesionlab.core.errors import LayoutError
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import Layout
+from lesionlab.core.learned_cases import keys_of
 from lesionlab.core.plan import Plan, outputs
 from lesionlab.core.recipe import Recipe
-from lesionlab.core.split_rule import learning_cases, name_cases
+from lesionlab.core.split_rule import learning_cases, name_cases, test_cases
 from lesionlab.engine.categories import categories_of, divide_by_category, resolve_categories
 from lesionlab.engine.few_shot import take_fraction
 from lesionlab.engine.planning import complete, complete_for, divide_cases, resolve
@@ -30,6 +31,7 @@ class TrainingData:
         categories: What a classifier tells apart; empty for segmentation.
         training: To learn from.
         validation: To choose the best weights by.
+        test: What nothing may be learned from, sealed cases among them.
     """
 
     recipe: Recipe
@@ -37,6 +39,7 @@ class TrainingData:
     categories: tuple[str, ...]
     training: tuple[Case, ...]
     validation: tuple[Case, ...]
+    test: tuple[Case, ...]
 
     def store(self, folder: Path) -> dict[str, tuple[StoredCase, ...]]:
         """Prepare what is not yet in the store, and open the cases for "training" and for "validation".
@@ -73,8 +76,11 @@ class TrainingData:
         """
         parts = {"training": training, "validation": validation}
         if self.categories:
-            return resolve_categories(self.recipe, self.categories, layout=layout, **parts, started_from=started_from)
-        return resolve(self.recipe, self.labels, layout=layout, **parts, started_from=started_from)
+            plan = resolve_categories(self.recipe, self.categories, layout=layout, **parts, started_from=started_from)
+        else:
+            plan = resolve(self.recipe, self.labels, layout=layout, **parts, started_from=started_from)
+        images = {"training_images": keys_of(self.training), "validation_images": keys_of(self.validation)}
+        return plan.model_copy(update=images)
 
 
 def choose_cases(recipe: Recipe, layout: Layout, *, where: str, fraction: float = 1.0) -> TrainingData:
@@ -93,18 +99,21 @@ def choose_cases(recipe: Recipe, layout: Layout, *, where: str, fraction: float 
     if recipe.task == "classify":
         return _choose_by_category(recipe, layout, where=where, fraction=fraction)
     wanted = complete(recipe, layout.labels)
-    training, validation = divide_cases(_with_masks(layout, where=where), wanted, where=where)
+    cases = _with_masks(layout, where=where)
+    training, validation = divide_cases(cases, wanted, where=where)
     return TrainingData(
         recipe=wanted,
         labels=layout.labels,
         categories=(),
         training=take_fraction(training, fraction, seed=recipe.training.seed),
         validation=validation,
+        test=test_cases(cases),
     )
 
 
 def _choose_by_category(recipe: Recipe, layout: Layout, *, where: str, fraction: float) -> TrainingData:
-    cases = learning_cases(tuple(layout.cases()), where=where)
+    everything = tuple(layout.cases())
+    cases = learning_cases(everything, where=where)
     categories = categories_of(cases, recipe, where=where)
     training, validation = divide_by_category(cases, categories, recipe, where=where)
     return TrainingData(
@@ -113,6 +122,7 @@ def _choose_by_category(recipe: Recipe, layout: Layout, *, where: str, fraction:
         categories=categories,
         training=_without_masks(take_fraction(training, fraction, seed=recipe.training.seed)),
         validation=_without_masks(validation),
+        test=test_cases(everything),
     )
 
 
