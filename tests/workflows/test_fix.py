@@ -7,11 +7,12 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from PIL import Image as Picture
 from test_check import FAULTS, FLAIR, MASK, T1, affine_with, patient, values
 from tiny_training import AFFINE, SHAPE, save
 
 from lesionlab.cli.main import main
-from lesionlab.core.errors import OptionError
+from lesionlab.core.errors import LayoutError, OptionError
 from lesionlab.workflows.check import check
 from lesionlab.workflows.fix import Fixed, fix
 
@@ -170,6 +171,86 @@ def test_where_nothing_may_be_written(folder: Path, place: str):
     with pytest.raises(OptionError, match="a new folder outside the dataset"):
         fix(f"wmh2017:{folder}", folder.parent / place)
     assert state_of(folder.parent) == before
+
+
+def msd(folder: Path, *, shift_mm: float = 0.0) -> Path:
+    """Write two cases of three volumes in one file, of which two have names, with a doubtful header."""
+    doubtful = AFFINE.copy()
+    doubtful[0, 3] += 3
+    for number in (0, 1):
+        volumes = np.random.default_rng(number).normal(100, 10, (*SHAPE, 3)).astype(np.float32)
+        image = nibabel.Nifti1Image(volumes, AFFINE)
+        image.set_sform(AFFINE, 1)
+        image.set_qform(doubtful, 1)
+        (folder / "imagesTr").mkdir(parents=True, exist_ok=True)
+        nibabel.save(image, folder / "imagesTr" / f"c{number}.nii.gz")
+        mask = np.zeros(SHAPE, np.uint8)
+        mask[10:14, 10:14, 1:3] = 1
+        save(folder / "labelsTr" / f"c{number}.nii.gz", mask, affine_with(shift_mm=shift_mm))
+    listed = [{"image": f"imagesTr/c{number}.nii.gz", "label": f"labelsTr/c{number}.nii.gz"} for number in (0, 1)]
+    described = {
+        "modality": {"0": "FLAIR", "1": "T1"},
+        "labels": {"0": "background", "1": "lesion"},
+        "training": listed,
+    }
+    (folder / "dataset.json").write_text(json.dumps(described))
+    return folder
+
+
+def test_a_file_of_several_volumes_is_changed_as_a_whole(tmp_path: Path):
+    data = msd(tmp_path / "data")
+    done = fix(f"msd:{data}", tmp_path / "fixed")
+    assert not done.left_out
+    assert not [finding for finding in done.findings if finding.severity == "error"]
+    assert [change[:2] for change in done.changes] == [(f"c{n}", f"imagesTr/c{n}.nii.gz") for n in (0, 1)]
+    for number in (0, 1):
+        before, after = (
+            nibabel.load(folder / "imagesTr" / f"c{number}.nii.gz") for folder in (data, tmp_path / "fixed")
+        )
+        assert np.array_equal(np.asarray(after.dataobj), np.asarray(before.dataobj))
+        assert np.allclose(after.get_qform(), before.get_sform())
+
+
+PICTURE = (40, 48)
+
+
+def pictures(folder: Path, mask_size: tuple[int, int], *, ending: str = ".png") -> Path:
+    for name in ("a", "b"):
+        for kind, size in (("images", PICTURE), ("masks", PICTURE if name == "b" else mask_size)):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            drawn = np.zeros(size[::-1], np.uint8)
+            drawn[10:20, 10:20] = 255
+            noise = np.random.default_rng(ord(name)).integers(0, 255, (*size[::-1], 3), np.uint8)
+            picture = Picture.fromarray(drawn if kind == "masks" else noise)
+            picture.save(folder / kind / f"{name}{ending if kind == 'masks' else '.png'}")
+    return folder
+
+
+@pytest.mark.parametrize("ending", [".png", ".bmp", ".tif", ".jpg"])
+@pytest.mark.parametrize("size", [(39, 47), (41, 48), (40, 58)])
+def test_a_mask_a_few_pixels_off_is_brought_to_its_picture(tmp_path: Path, size: tuple[int, int], ending: str):
+    data = pictures(tmp_path / "data", size, ending=ending)
+    done = fix(f"image_mask:{data}", tmp_path / "fixed")
+    assert not done.left_out
+    assert not [finding for finding in done.findings if finding.severity == "error"]
+    assert f"resized from {size[0]}x{size[1]} to 40x48" in done.changes[0][2]
+    mask = np.asarray(Picture.open(tmp_path / "fixed" / "masks" / f"a{ending}")) > 127
+    assert mask.shape == PICTURE[::-1]
+    assert 80 <= mask.sum() <= 140
+
+
+def test_a_mask_of_quite_another_size_is_left_out(tmp_path: Path):
+    done = fix(f"image_mask:{pictures(tmp_path / 'data', (20, 24))}", tmp_path / "fixed")
+    assert set(done.left_out) == {"a"}
+    assert "cannot be repaired" in done.left_out["a"]
+
+
+def test_nothing_left_is_said(tmp_path: Path):
+    data = pictures(tmp_path / "data", (20, 24))
+    for kind in ("images", "masks"):
+        (data / kind / "b.png").unlink()
+    with pytest.raises(LayoutError, match="none of 1; the first, a"):
+        fix(f"image_mask:{data}", tmp_path / "fixed")
 
 
 def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]):

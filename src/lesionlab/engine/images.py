@@ -58,6 +58,16 @@ def read_image(path: Path, *, volume: int | None = None) -> Image:
     return _as_numbers(_open(path, volume), path, volume=volume)
 
 
+def count_volumes(path: Path) -> int:
+    """Return how many volumes a NIfTI file holds along its fourth axis; 1 where it has none.
+
+    Raises:
+        ImageError: As `read_image`.
+    """
+    shape = _open(path, 0).shape
+    return int(shape[3]) if len(shape) > 3 else 1
+
+
 def read_label(path: Path, *, volume: int | None = None) -> Image:
     """Read one 3-D NIfTI mask, or one volume of a 4-D one, as int16; whole numbers on disk are never made floats.
 
@@ -82,7 +92,7 @@ def as_label(image: Image, *, where: Path) -> Image:
     return replace(image, array=whole_numbers(image.array, where=where))
 
 
-def write_image(path: Path, array: Shaped[np.ndarray, "x y z"], *, grid: Grid, space_code: int = 1) -> None:
+def write_image(path: Path, array: Shaped[np.ndarray, "x y z *volume"], *, grid: Grid, space_code: int = 1) -> None:
     """Write voxels with a fresh header, verified and atomically.
 
     The file appears under its name only when it has been written, flushed and read back whole. Nothing of any
@@ -90,14 +100,14 @@ def write_image(path: Path, array: Shaped[np.ndarray, "x y z"], *, grid: Grid, s
 
     Args:
         path: Ends with .nii or .nii.gz; its folder is made when missing.
-        array: Integers are stored as uint8 where they fit, else int16; floats as float32.
+        array: Integers are stored as uint8 where they fit, else int16; floats as float32. A fourth axis holds volumes.
         grid: Where the voxels lie.
         space_code: See `Image`.
 
     Raises:
         StorageError: The file could not be written whole; an earlier file of this name is untouched.
     """
-    assert array.shape == grid.shape, f"array {array.shape} does not fit the grid {grid.shape}"
+    assert array.shape[:3] == grid.shape, f"array {array.shape} does not fit the grid {grid.shape}"
     stored = array.astype(_stored_type(array))
     image = nibabel.Nifti1Image(stored, grid.matrix)
     image.set_sform(grid.matrix, code=space_code)
@@ -109,7 +119,7 @@ def write_image(path: Path, array: Shaped[np.ndarray, "x y z"], *, grid: Grid, s
     write_bytes_atomically(path, data)
 
 
-def _stored_type(array: Shaped[np.ndarray, "x y z"]) -> type[np.generic]:
+def _stored_type(array: Shaped[np.ndarray, "x y z *volume"]) -> type[np.generic]:
     if np.issubdtype(array.dtype, np.floating):
         return np.float32
     low, high = int(array.min(initial=0)), int(array.max(initial=0))

@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from numpy._core import multiarray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -37,8 +38,11 @@ _NO_PARAMETERS = re.compile(
 _PLAIN_NUMPY: list[Any] = [
     np.dtype,
     np.ndarray,
-    np._core.multiarray.scalar,
-    np._core.multiarray._reconstruct,
+    *(
+        (part, f"numpy.{core}.multiarray.{part.__name__}")
+        for core in ("core", "_core")  # as NumPy 1 and 2 call it
+        for part in (multiarray.scalar, multiarray._reconstruct)
+    ),
     *(type(np.dtype(code)) for code in "?bhilqBHILQefd"),
 ]
 """What a number or an array of NumPy is made of in a file; none of it can run a program."""

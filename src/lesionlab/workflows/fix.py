@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lesionlab.core.case import Case
-from lesionlab.core.errors import LesionlabError, OptionError
+from lesionlab.core.errors import LayoutError, LesionlabError, OptionError
 from lesionlab.core.layout import Layout
 from lesionlab.core.progress import track
 from lesionlab.core.split_rule import strictest
 from lesionlab.core.storage import write_text_atomically
-from lesionlab.engine.images import write_image
 from lesionlab.layouts.opening import open_layout
 from lesionlab.workflows.check import Finding, check
 from lesionlab.workflows.repairing import HEADER_RULES, Change, repair_case
@@ -44,9 +43,11 @@ def fix(data: str, out: Path) -> Fixed:
     """Write a copy of a dataset in which what can be repaired is, and check the copy.
 
     Images and masks are brought to the grid of the first image (headers aligned where only they are wrong, resampled
-    otherwise, masks by nearest neighbour), masks are rounded or binarised, and doubtful headers are written afresh.
-    Cases that cannot be used are left out; so are all but the test cases of a patient who is in several parts.
-    Everything else is copied as it is; hidden files are not. Nothing in the dataset is changed.
+    otherwise, masks by nearest neighbour), masks are rounded or binarised, and doubtful headers are written afresh; a
+    file of several volumes is changed as a whole. A mask that is a few pixels larger or smaller than its picture is
+    brought to its size. What was written is read back. Cases that cannot be used are left out; so are all but the test
+    cases of a patient who is in several parts. Everything else is copied as it is; hidden files are not. Nothing in the
+    dataset is changed.
 
     Args:
         data: LAYOUT:FOLDER.
@@ -54,7 +55,7 @@ def fix(data: str, out: Path) -> Fixed:
 
     Raises:
         OptionError: `out` holds something else, or lies in the dataset.
-        LayoutError: The folder does not follow its layout.
+        LayoutError: The folder does not follow its layout, or no case of it can be repaired.
         StorageError: A file could not be written whole.
     """
     name, layout = open_layout(data)
@@ -71,7 +72,7 @@ def fix(data: str, out: Path) -> Fixed:
                 left_out[case.id] = str(error)
     _copy_others(layout.folder, cases, out=out, left_out=left_out, written={change.file for change in changes})
     told = tuple((change.case, str(change.file.relative_to(layout.folder)), change.what) for change in changes)
-    findings = check(f"{name}:{out}")
+    findings = check(f"{name}:{out}") if len(left_out) < len(cases) else ()
     record = {
         "format": FORMAT,
         "data": data,
@@ -80,6 +81,13 @@ def fix(data: str, out: Path) -> Fixed:
         "findings_of_the_copy": [asdict(finding) for finding in findings],
     }
     write_text_atomically(out / RECORD_FILE, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    if len(left_out) == len(cases):
+        raise LayoutError(
+            "at least one case that can be used or repaired",
+            found=f"none of {len(cases)}; the first, {next(iter(left_out))}: {next(iter(left_out.values()))}",
+            where=out / RECORD_FILE,
+            next_step="repair them by hand",
+        )
     return Fixed(record=out / RECORD_FILE, changes=told, left_out=left_out, findings=findings)
 
 
@@ -101,16 +109,22 @@ def _write_case(case: Case, layout: Layout, *, out: Path, findings: Sequence[Fin
     changes = list(repair_case(case, layout.labels, headers=doubtful))
     for change in changes:
         place = out / change.file.relative_to(layout.folder)
-        write_image(place, change.image.array, grid=change.image.grid, space_code=change.image.space_code)
+        change.write(place)
     return changes
 
 
 def _copy_others(
     folder: Path, cases: Sequence[Case], *, out: Path, left_out: dict[str, str], written: set[Path]
 ) -> None:
-    """Copy what was not written, but for the files of cases that are left out and of none that stays."""
+    """Copy what was not written, but for the files of cases that are left out and of none that stays.
+
+    Of those, what an earlier call or half a repair wrote is removed.
+    """
     dropped = {file for case in cases if case.id in left_out for file in case.files}
     kept = {file for case in cases if case.id not in left_out for file in case.files}
+    for path in dropped - kept:
+        if path.is_file():
+            (out / path.relative_to(folder)).unlink(missing_ok=True)
     for path in _visible_files(folder):
         if path not in written and path not in dropped - kept:
             place = out / path.relative_to(folder)
