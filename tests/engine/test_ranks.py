@@ -57,7 +57,7 @@ modalities = ["flair", "t1"]
 name = "unet"
 options = { widths = [4, 4, 8, 8, 8] }
 [loss]
-name = "cross_entropy"
+name = "dice_cross_entropy"
 [sampling]
 size = [32, 32, 16]
 [augmentation]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lesionlab.core.errors import OptionError
 from lesionlab.core.network import Output
+from lesionlab.core.shared_batch import shared_batch
 from lesionlab.engine.memory import is_out_of_memory
 from lesionlab.engine.sample import Sample
 
@@ -111,7 +112,8 @@ class Descent:
             is_last = number == len(parts) - 1
             with self._fabric.no_backward_sync(self._network, enabled=not is_last):
                 output = self._network(part.image, part_present)
-                value = self._loss(output, part.reference, counted=part.counted)
+                with shared_batch():
+                    value = self._loss(output, part.reference, counted=part.counted)
                 value = value * (len(part.image) / len(batch.image))
                 self._fabric.backward(value)
             total += value.detach()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lesionlab.core.components import number_components
 from lesionlab.core.loss import Targets, loss
+from lesionlab.core.shared_batch import batch_mean
 from lesionlab.losses.cross_entropy import cross_entropy_loss, voxel_entropy
 from lesionlab.losses.deep_supervision import DeeplySupervised
 from lesionlab.losses.dice import dice_loss
@@ -108,7 +109,7 @@ def lesion_losses(
         overlap = (2 * inside[:, 0] + _SMOOTHING) / (together[:, 0] + inside[:, 2] + _SMOOTHING)
         losses.append(torch.stack([1 - overlap, together[:, 1] / together[:, 2]], dim=1))
     every = torch.cat(losses)
-    dice, mean_entropy = every.sum(dim=0) / max(1, len(every))
+    dice, mean_entropy = batch_mean(every.sum(dim=0), torch.tensor(len(every), device=every.device))
     return dice, mean_entropy
 
 

@@ -7,17 +7,18 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from lesionlab.core.shared_batch import batch_mean
+
 Coarsening: TypeAlias = Literal["nearest", "max"]
 
 
 def counted_mean(
     values: Float[Tensor, "batch region *space"], counted: Bool[Tensor, "batch 1 *space"] | None
 ) -> Float[Tensor, ""]:
-    """Return the mean over the voxels that count; 0 where none does."""
+    """Return the mean over the voxels that count, of a whole batch; 0 where none does."""
     if counted is None:
         return values.mean()
-    count = counted.sum() * values.shape[1]
-    return torch.where(counted, values, 0.0).sum() / count.clamp(min=1)
+    return batch_mean(torch.where(counted, values, 0.0).sum(), counted.sum() * values.shape[1])
 
 
 def coarsened(

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lesionlab.core.loss import Targets, loss
+from lesionlab.core.shared_batch import batch_mean, batch_sum
 from lesionlab.losses.deep_supervision import DeeplySupervised
 from lesionlab.losses.exclusive import only_counted, probabilities_and_classes
 
@@ -82,13 +83,16 @@ def dice_loss(
     """Return the Dice loss of probabilities; see `Dice`."""
     predicted, reference = only_counted(predicted, counted), only_counted(reference, counted)
     kept = "channel" if over == "batch" else "batch channel"
-    shared, all_predicted, all_reference = (
-        reduce(part, f"batch channel ... -> {kept}", "sum")
-        for part in (predicted * reference, predicted**2 if squared else predicted, reference)
+    sums = torch.stack(
+        [
+            reduce(part, f"batch channel ... -> {kept}", "sum")
+            for part in (predicted * reference, predicted**2 if squared else predicted, reference)
+        ]
     )
+    shared, all_predicted, all_reference = batch_sum(sums) if over == "batch" else sums
     numerator = 2 * shared + (smoothing if absent == "ordinary" else 0.0)
     losses = 1 - numerator / (all_predicted + all_reference + smoothing)
     if absent != "skip":
         return losses.mean()
     is_present = all_reference > 0
-    return torch.where(is_present, losses, 0.0).sum() / is_present.sum().clamp(min=1)
+    return batch_mean(torch.where(is_present, losses, 0.0).sum(), is_present.sum())
