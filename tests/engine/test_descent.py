@@ -3,12 +3,14 @@
 import pytest
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.precision import MixedPrecision
 from torch import Tensor, nn
 
 from lesionlab.core.errors import OptionError
 from lesionlab.core.network import Output
-from lesionlab.engine.descent import Descent
+from lesionlab.engine.descent import Descent, take_step
 from lesionlab.engine.sample import Sample
+from lesionlab.engine.training_state import load_optimiser, optimiser_tensors
 
 
 class Scale(nn.Module):
@@ -104,3 +106,30 @@ def test_no_memory_for_one_sample_is_an_error():
 def test_other_failures_are_not_taken_for_it():
     with pytest.raises(RuntimeError, match="size of tensor"):
         descent(Squares()).step(batch()._replace(reference=torch.zeros(6, 1, 4, 4)), present=None, seed=0)
+
+
+def test_a_loss_scaler_that_begins_too_high_comes_down_and_is_saved():
+    """As on GPUs without bfloat16: steps that overflow in float16 are left out, then it learns."""
+    torch.manual_seed(0)
+    network = nn.Linear(4, 1)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**24)
+    precision = MixedPrecision("16-mixed", "cpu", scaler=scaler)
+    fabric = Fabric(accelerator="cpu", devices=1, plugins=precision)
+    wrapped, optimiser = fabric.setup(network, torch.optim.AdamW(network.parameters(), lr=0.1))
+
+    def backward() -> Tensor:
+        loss = (wrapped(torch.ones(2, 4)).float() - 5).square().mean()
+        fabric.backward(loss)
+        return loss
+
+    steps = [take_step(fabric, wrapped, optimiser, backward=backward, clip_norm=9.0) for _ in range(40)]
+    is_finite = [step[1] for step in steps]
+    assert is_finite == sorted(is_finite)
+    assert is_finite[0] is False
+    assert is_finite[-1] is True
+    assert steps[-1][0] < steps[0][0]
+    saved = optimiser_tensors(optimiser, fabric)
+    reached = scaler.get_scale()
+    scaler.update(2.0**24)
+    load_optimiser(saved, optimiser, fabric)
+    assert scaler.get_scale() == reached

@@ -3,6 +3,11 @@
 import csv
 import json
 import logging
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +19,7 @@ from tiny_training import save
 from lesionlab.cli.main import main
 from lesionlab.core.errors import LesionlabError
 from lesionlab.core.pretraining import read_pretraining_recipe
+from lesionlab.engine.checkpoint import open_pretraining
 from lesionlab.engine.images import read_image
 from lesionlab.workflows.embed import embed
 from lesionlab.workflows.pretrain import Pretrained, pretrain
@@ -139,6 +145,50 @@ def test_it_goes_on_exactly(pretrained: Pretrained, heads: Path, recipe: str, pr
     assert pretrain(recipe, data, tmp_path, store=prepared, workers=1).is_finished
     one, other = (load_file(folder / "last" / "weights.safetensors") for folder in (pretrained.folder, tmp_path))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+ON_TWO_DEVICES = """
+import dataclasses, json, os, sys
+import lightning_fabric.fabric as fabric
+from pathlib import Path
+from lesionlab.workflows.pretrain import pretrain
+
+move = fabric.convert_to_tensors
+fabric.convert_to_tensors = lambda data, device: move(data, device).clone()
+recipe, data, out, store, steps = sys.argv[1:]
+done = pretrain(recipe, data, Path(out), changes=["schedule.steps=" + steps], store=Path(store))
+Path(out, os.environ["RANK"] + ".json").write_text(json.dumps(dataclasses.asdict(done) | {"folder": ""}))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_pretrain_together_and_end_together(heads: Path, recipe: str, prepared: Path, tmp_path: Path):
+    """What is moved to a device is a copy, as on GPUs; the second training is ended by a signal to one of them."""
+    (tmp_path / "pretrain.py").write_text(ON_TWO_DEVICES)
+
+    def start(out: str, *, steps: int) -> subprocess.Popen[str]:
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        words = [recipe, f"table:{heads}", str(tmp_path / out), str(prepared), str(steps)]
+        return subprocess.Popen(
+            [*torchrun, str(tmp_path / "pretrain.py"), *words],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+
+    with start("whole", steps=4) as whole:
+        _, said = whole.communicate(timeout=300)
+    assert whole.returncode == 0, said[-2000:]
+    first, second = (json.loads((tmp_path / "whole" / f"{rank}.json").read_text()) for rank in (0, 1))
+    assert first == second
+    assert first["is_finished"]
+    with start("stopped", steps=4000) as stopped:
+        while not (tmp_path / "stopped" / "last").exists():
+            assert stopped.poll() is None, "it ended before it could be stopped"
+            time.sleep(0.05)
+        ranks = Path(f"/proc/{stopped.pid}/task/{stopped.pid}/children").read_text().split()
+        os.kill(int(ranks[1]), signal.SIGTERM)
+        stopped.communicate(timeout=300)
+    assert open_pretraining(tmp_path / "stopped" / "last").progress["step"] >= 2
+    assert not [rank for rank in ranks if Path(f"/proc/{rank}").exists()]
 
 
 @pytest.mark.slow

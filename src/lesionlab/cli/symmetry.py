@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tyro.conf import Positional, UseAppendAction
 
+from lesionlab.cli.durations import read_limit
 from lesionlab.cli.made_files import name_files
 from lesionlab.cli.verbs import Data, Folder, Split
 
@@ -17,6 +18,7 @@ def pretrain(
     change: UseAppendAction[tuple[str, ...]] = (),
     store: Path | None = None,
     workers: int = 0,
+    max_time: str | None = None,
     stop_after: int | None = None,
     split_file: Path | None = None,
 ) -> int:
@@ -29,13 +31,22 @@ def pretrain(
         change: Override of the recipe, such as schedule.steps=500; may be repeated.
         store: Folder for prepared cases, to share them between trainings.
         workers: Processes that prepare samples.
+        max_time: Stop after this time, such as 45m, 12h or 1h30m; the same command goes on.
         stop_after: Stop at this step; the same command without it goes on.
         split_file: Which case is for training, validation or test, as lesionlab split writes it.
     """
     from lesionlab.workflows.pretrain import pretrain as run
 
     done = run(
-        recipe, data, out, changes=change, store=store, workers=workers, stop_after=stop_after, split_file=split_file
+        recipe,
+        data,
+        out,
+        changes=change,
+        store=store,
+        workers=workers,
+        stop_after=stop_after,
+        max_time_s=read_limit(max_time),
+        split_file=split_file,
     )
     state = "finished" if done.is_finished else "stopped, to be gone on with"
     print(f"{state} at step {done.steps}; best validation loss {done.best_loss:.3f}")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tyro.conf import Positional, UseAppendAction
 
-from lesionlab.cli.durations import read_seconds
+from lesionlab.cli.durations import read_limit
 from lesionlab.cli.made_files import name_files
 from lesionlab.cli.verbs import Data, Folder
 from lesionlab.core.errors import OptionError
@@ -116,11 +116,6 @@ def tune(
         f"threshold {chosen.threshold:g}, smallest lesion {chosen.smallest_lesion_mm3:g} mm3: {score} {tuned.score:.3f}"
     )
     return name_files(tuned.files)
-
-
-def read_limit(max_time: str | None) -> float | None:
-    """Return the seconds of --max-time, if it was given."""
-    return None if max_time is None else read_seconds(max_time)
 
 
 def read_fold(text: str) -> int:

@@ -1,8 +1,9 @@
 """One optimisation step: a batch in parts through network and loss, and down the gradient if that is finite."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from jaxtyping import Bool
@@ -90,23 +91,19 @@ class Descent:
 
     def _try(self, batch: Sample, *, present: Present | None, seed: int) -> Stepped:
         torch.manual_seed(seed)
-        self._network.train()
-        self._optimiser.zero_grad()
-        buffers = [buffer.clone() for buffer in self._network.buffers()]  # batch statistics, which a NaN would spoil
-        is_finite = False
-        try:
-            value, losses = self._backward(batch, present=present)
-            is_finite = bool(torch.isfinite(value)) and self._follow()
-        finally:
-            if not is_finite:
-                for buffer, before in zip(self._network.buffers(), buffers, strict=True):
-                    buffer.copy_(before)
-        return Stepped(loss=float(value), is_finite=is_finite, losses=tuple(losses))
-
-    def _backward(self, batch: Sample, *, present: Present | None) -> tuple[Tensor, list[float]]:
-        """Add up the gradients of all parts; return the mean loss, and each sample's if they are wanted."""
-        total = torch.zeros((), device=self._fabric.device)
         losses: list[float] = []
+        value, is_finite = take_step(
+            self._fabric,
+            self._network,
+            self._optimiser,
+            backward=lambda: self._backward(batch, present=present, losses=losses),
+            clip_norm=self._clip_norm,
+        )
+        return Stepped(loss=value, is_finite=is_finite, losses=tuple(losses))
+
+    def _backward(self, batch: Sample, *, present: Present | None, losses: list[float]) -> Tensor:
+        """Add up the gradients of all parts; return the mean loss, and note each sample's if they are wanted."""
+        total = torch.zeros((), device=self._fabric.device)
         parts = list(_parts(batch, present, count=self.parts))
         for number, (part, part_present) in enumerate(parts):
             is_last = number == len(parts) - 1
@@ -119,9 +116,7 @@ class Descent:
             total += value.detach()
             if self._is_itemised:
                 losses += self._itemise(output, part)
-        together = self._fabric.all_reduce(total, reduce_op="mean")
-        assert isinstance(together, Tensor)
-        return together, losses
+        return total
 
     @torch.no_grad()
     def _itemise(self, output: Output, part: Sample) -> list[float]:
@@ -129,17 +124,6 @@ class Descent:
             float(self._loss(_item(output, place), part.reference[place], counted=part.counted[place]))
             for place in (slice(number, number + 1) for number in range(len(part.image)))
         ]
-
-    def _follow(self) -> bool:
-        """Follow the gradient; where it is not finite, change no weight and return False."""
-        norm = self._fabric.clip_gradients(
-            self._network, self._optimiser, max_norm=self._clip_norm, error_if_nonfinite=False
-        )
-        is_finite = norm is not None and bool(torch.isfinite(norm))
-        has_scaler = bool(self._fabric.strategy.precision.state_dict())
-        if is_finite or has_scaler:  # a loss scaler leaves such a step out by itself, and learns from it
-            self._optimiser.step()
-        return is_finite
 
     def _divide_further(self, size: int, error: RuntimeError) -> None:
         if self.parts >= size or self._fabric.world_size > 1:  # others would wait for this one for ever
@@ -154,6 +138,50 @@ class Descent:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         logger.warning("out of memory: the batch of %d now goes through in %d parts", size, self.parts)
+
+
+def take_step(
+    fabric: Fabric,
+    network: _FabricModule,
+    optimiser: _FabricOptimizer,
+    *,
+    backward: Callable[[], Tensor],
+    clip_norm: float,
+) -> tuple[float, bool]:
+    """Do one optimisation step; one that is not finite, or that is broken off, changes no weight and no buffer.
+
+    Args:
+        fabric: The device, launched.
+        network: Set up by it.
+        optimiser: Set up by it.
+        backward: Adds up the gradients and returns the loss of this process.
+        clip_norm: Longest gradient.
+
+    Returns:
+        The mean loss of all processes, and whether weights were changed.
+    """
+    network.train()
+    optimiser.zero_grad()
+    buffers = [buffer.clone() for buffer in network.buffers()]  # batch statistics, which a NaN would spoil
+    is_finite = False
+    try:
+        value = cast("Tensor", fabric.all_reduce(backward().detach(), reduce_op="mean"))
+        is_finite = bool(torch.isfinite(value)) and _follow(fabric, network, optimiser, clip_norm=clip_norm)
+    finally:
+        if not is_finite:
+            for buffer, before in zip(network.buffers(), buffers, strict=True):
+                buffer.copy_(before)
+    return float(value), is_finite
+
+
+def _follow(fabric: Fabric, network: _FabricModule, optimiser: _FabricOptimizer, *, clip_norm: float) -> bool:
+    """Follow the gradient; where it is not finite, change no weight and return False."""
+    norm = fabric.clip_gradients(network, optimiser, max_norm=clip_norm, error_if_nonfinite=False)
+    is_finite = norm is not None and bool(torch.isfinite(norm))
+    has_scaler = bool(fabric.strategy.precision.state_dict())
+    if is_finite or has_scaler:  # a loss scaler leaves such a step out by itself, and learns from it
+        optimiser.step()
+    return is_finite
 
 
 def _parts(batch: Sample, present: Present | None, *, count: int) -> Iterator[tuple[Sample, Present | None]]:

@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -17,12 +18,15 @@ from torch.utils.data import DataLoader, Dataset
 from lesionlab.core.pretraining import PretrainingPlan
 from lesionlab.core.progress import Tracker
 from lesionlab.engine.checkpoint import open_pretraining, save_checkpoint
-from lesionlab.engine.precision import make_fabric
+from lesionlab.engine.descent import take_step
 from lesionlab.engine.pretraining_network import build_pretraining_network
+from lesionlab.engine.ranks import check_share, is_wanted_anywhere, summed
 from lesionlab.engine.recorder import Recorder
 from lesionlab.engine.sample import cut_block, random_start
 from lesionlab.engine.schedule import learning_rate
+from lesionlab.engine.stopping import Stop, ignore_signals
 from lesionlab.engine.store import StoredCase
+from lesionlab.engine.training_state import load_optimiser, optimiser_tensors
 from lesionlab.engine.views import change
 
 logger = logging.getLogger(__name__)
@@ -105,16 +109,22 @@ class PretrainingLoop:
 
     Args:
         plan: Every decision.
+        fabric: The device, launched; one of several if several processes share the pre-training.
         training: Stored cases to learn from.
         validation: Stored cases to choose the best weights by.
         is_healthy: Case id -> whether its patient is healthy; None where nobody said.
         folder: Where ``best``, ``last``, metrics.jsonl and TensorBoard's files go.
+
+    Raises:
+        OptionError: The batch cannot be shared evenly among the processes.
+        CheckpointError: An earlier pre-training in `folder` is damaged.
     """
 
     def __init__(
         self,
         plan: PretrainingPlan,
         *,
+        fabric: Fabric,
         training: Sequence[StoredCase],
         validation: Sequence[StoredCase],
         is_healthy: Mapping[str, bool] | None,
@@ -123,7 +133,8 @@ class PretrainingLoop:
         self.plan = plan
         self.folder = folder
         schedule = plan.recipe.schedule
-        self._fabric: Fabric = make_fabric(schedule.precision)
+        check_share(fabric, batch=schedule.batch, key="schedule.batch")
+        self._fabric = fabric
         torch.manual_seed(schedule.seed)
         network = build_pretraining_network(plan.recipe)
         optimiser = torch.optim.AdamW(network.parameters(), weight_decay=schedule.weight_decay)
@@ -141,51 +152,73 @@ class PretrainingLoop:
         self._validation_size = len(validation)
         self.progress = self._load()
 
-    def run(self, *, workers: int, stop_after: int) -> PretrainingProgress:
+    def run(self, *, workers: int, stop_after: int, stop: Stop) -> PretrainingProgress:
         """Train from where the last checkpoint ended to step `stop_after`; a later call goes on from there exactly.
 
         Args:
             workers: Processes that prepare samples; the result does not depend on it.
             stop_after: At most the plan's last step.
+            stop: Ends it earlier, after a step, with a checkpoint to go on from.
         """
-        schedule = self.plan.recipe.schedule
+        schedule, is_first = self.plan.recipe.schedule, self._fabric.is_global_zero
         last_step = min(stop_after, schedule.steps)
-        tracker = Tracker("pre-training", total=last_step, done=self.progress.step)
-        sums: dict[str, float] = {}
-        with Recorder(self.folder, step=self.progress.step) as recorder, tracker:
-            started, first = time.monotonic(), self.progress.step
-            for pair in self._batches(self._training, workers=workers, first=first, last=last_step):
-                losses = self._take_step(pair)
-                sums = {name: sums.get(name, 0.0) + value for name, value in losses.items()}
-                step = self.progress.step
-                tracker.advance(f"loss {losses['loss']:.3f}")
-                if step % schedule.validate_every == 0 or step == schedule.steps:
-                    means = {name: value / (step - first) for name, value in sums.items()}
-                    speed = (step - first) / (time.monotonic() - started)
-                    self._validate_and_save(recorder, means | {"steps_per_second": speed})
-                    sums, started, first = {}, time.monotonic(), step
-        if self.progress.step < schedule.steps:
-            self._save("last")
+        tracker = Tracker("pre-training", total=last_step, done=self.progress.step, is_shown=is_first)
+        recording = Recorder(self.folder, step=self.progress.step) if is_first else nullcontext()
+        with recording as recorder, tracker, stop.listening():
+            self._train(recorder, tracker, workers=workers, last_step=last_step, stop=stop)
+            if self.progress.step < schedule.steps:
+                self._save("last")
         return self.progress
 
+    def _train(self, recorder: Recorder | None, tracker: Tracker, *, workers: int, last_step: int, stop: Stop) -> None:
+        schedule, sums = self.plan.recipe.schedule, dict[str, float]()
+        started, first = time.monotonic(), self.progress.step
+        for pair in self._batches(self._training, workers=workers, first=first, last=last_step):
+            losses = self._take_step(pair)
+            sums = {name: sums.get(name, 0.0) + value for name, value in losses.items()}
+            step = self.progress.step
+            tracker.advance(f"loss {losses['loss']:.3f}")
+            if step % schedule.validate_every == 0 or step == schedule.steps:
+                means = {name: value / (step - first) for name, value in sums.items()}
+                speed = (step - first) / (time.monotonic() - started)
+                self._validate_and_save(recorder, means | {"steps_per_second": speed})
+                sums, started, first = {}, time.monotonic(), step
+            if is_wanted_anywhere(self._fabric, stop.is_wanted):
+                return
+
     def _batches(self, sampler: PairSampler, *, workers: int, first: int, last: int) -> Iterable[Pair]:
-        size = self.plan.recipe.schedule.batch
-        loader = DataLoader(sampler, batch_size=size, sampler=range(first * size, last * size), num_workers=workers)
+        """Return this process's part of every batch."""
+        size, processes = self.plan.recipe.schedule.batch, self._fabric.world_size
+        positions = range(first * size + self._fabric.global_rank, last * size, processes)
+        loader = DataLoader(
+            sampler,
+            batch_size=size // processes,
+            sampler=positions,
+            num_workers=workers,
+            worker_init_fn=ignore_signals,
+        )
         return cast("Iterable[Pair]", self._fabric.setup_dataloaders(loader, use_distributed_sampler=False))
 
     def _losses(self, pair: Pair, *, step: int) -> dict[str, Tensor]:
-        """Return the losses of two views that are drawn from the seed and the step alone, and their weighted sum."""
+        """Return the losses of two views, and their weighted sum.
+
+        The views are drawn from the seed, the step, and which process this is.
+        """
         recipe = self.plan.recipe
-        generator = np.random.default_rng([recipe.schedule.seed, 2, step])
+        generator = np.random.default_rng([recipe.schedule.seed, 2, self._place(step)])
         views = [change(pair.image, settings=recipe.cut_out, generator=generator) for _ in range(2)]
         losses: dict[str, Tensor] = self._network(*views, pair.is_healthy if self._knows_healthy else None)
         total = torch.stack([losses[name] * objective.weight for name, objective in recipe.objectives.items()]).sum()
         return {"loss": total, **{f"loss_{name}": value for name, value in losses.items()}}
 
+    def _place(self, step: int) -> int:
+        """Return a number that no other step has, nor this step in another process."""
+        return step * self._fabric.world_size + self._fabric.global_rank
+
     def _take_step(self, pair: Pair) -> dict[str, float]:
         """Do one optimisation step and return its losses; one that is not finite changes no weight."""
         schedule, step = self.plan.recipe.schedule, self.progress.step
-        torch.manual_seed(hash((schedule.seed, step)))  # dropout is a function of the step alone
+        torch.manual_seed(hash((schedule.seed, self._place(step))))  # dropout is a function of the step alone
         rate = learning_rate(
             step,
             warm_up=round(schedule.warm_up * schedule.steps),
@@ -195,24 +228,26 @@ class PretrainingLoop:
         )
         for group in self._optimiser.param_groups:
             group["lr"] = rate
-        self._network.train()
-        self._optimiser.zero_grad()
-        losses = self._losses(pair, step=step)
-        self._fabric.backward(losses["loss"])
-        norm = self._fabric.clip_gradients(
-            self._network, self._optimiser, max_norm=schedule.clip_norm, error_if_nonfinite=False
-        )
-        is_finite = norm is not None and bool(torch.isfinite(norm))
-        if is_finite:
-            self._optimiser.step()
-        self.progress = replace(self.progress, step=step + 1, skipped=self.progress.skipped + (not is_finite))
-        return {name: float(value.detach()) for name, value in losses.items()}
+        losses: dict[str, Tensor] = {}
 
-    def _validate_and_save(self, recorder: Recorder, numbers: Mapping[str, float]) -> None:
-        loss, step = self._validation_loss(), self.progress.step
+        def backward() -> Tensor:
+            losses.update(self._losses(pair, step=step))
+            self._fabric.backward(losses["loss"])
+            return losses["loss"]
+
+        value, is_finite = take_step(
+            self._fabric, self._network, self._optimiser, backward=backward, clip_norm=schedule.clip_norm
+        )
+        self.progress = replace(self.progress, step=step + 1, skipped=self.progress.skipped + (not is_finite))
+        return {name: float(part.detach()) for name, part in losses.items()} | {"loss": value}
+
+    def _validate_and_save(self, recorder: Recorder | None, numbers: Mapping[str, float]) -> None:
+        """Validate and save; the first process decides what is best, for all."""
+        loss, step = self._fabric.broadcast(self._validation_loss()), self.progress.step
         if is_best := loss < self.progress.best_loss:
             self.progress = replace(self.progress, best_loss=loss, best_step=step)
-        recorder.write(step, {**numbers, "validation_loss": loss, "skipped_steps": float(self.progress.skipped)})
+        if recorder:
+            recorder.write(step, {**numbers, "validation_loss": loss, "skipped_steps": float(self.progress.skipped)})
         logger.info("step %d: loss %.4f, validation loss %.4f", step, numbers["loss"], loss)
         if is_best:
             self._save("best")
@@ -224,29 +259,26 @@ class PretrainingLoop:
         batches = math.ceil(self._validation_size / self.plan.recipe.schedule.batch)
         pairs = self._batches(self._validation, workers=0, first=0, last=batches)
         with torch.inference_mode():
-            found = [float(self._losses(pair, step=_VALIDATION + n)["loss"]) for n, pair in enumerate(pairs)]
-        return float(np.mean(found))
+            losses = [self._losses(pair, step=_VALIDATION + n)["loss"].double() for n, pair in enumerate(pairs)]
+        return float(summed(self._fabric, torch.stack(losses).mean())) / self._fabric.world_size
 
     def _save(self, name: str) -> None:
-        state = self._optimiser.state_dict()["state"]
-        tensors = {f"{index}.{key}": value for index, entry in state.items() for key, value in entry.items()}
-        save_checkpoint(
-            self.folder / name,
-            self._network.state_dict(),
-            plan=self.plan,
-            training_state=tensors if name == "last" else None,
-            progress=asdict(self.progress),
-        )
+        """Write a checkpoint from the first process; the others wait."""
+        if self._fabric.is_global_zero:
+            save_checkpoint(
+                self.folder / name,
+                self._network.state_dict(),
+                plan=self.plan,
+                training_state=optimiser_tensors(self._optimiser, self._fabric) if name == "last" else None,
+                progress=asdict(self.progress),
+            )
+        self._fabric.barrier()
 
     def _load(self) -> PretrainingProgress:
-        """Put the state of the last checkpoint into network and optimiser; without one nothing changes."""
+        """Put the state of the last checkpoint into network, optimiser and scaler; without one nothing changes."""
         if not (self.folder / "last").exists():
             return PretrainingProgress()
         checkpoint = open_pretraining(self.folder / "last")
         self._network.load_state_dict(checkpoint.load_weights())
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in checkpoint.load_optimiser().items():
-            index, _, name = key.partition(".")
-            state.setdefault(int(index), {})[name] = value
-        self._optimiser.load_state_dict({**self._optimiser.state_dict(), "state": state})
+        load_optimiser(checkpoint.load_optimiser(), self._optimiser, self._fabric)
         return PretrainingProgress(**checkpoint.progress)

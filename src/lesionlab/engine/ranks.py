@@ -68,8 +68,13 @@ def processes(environment: Mapping[str, str]) -> tuple[int, int]:
     return 1, 1
 
 
-def check_share(fabric: Fabric, *, batch: int) -> None:
+def check_share(fabric: Fabric, *, batch: int, key: str = "training.batch") -> None:
     """Refuse a batch that cannot be divided evenly among the processes.
+
+    Args:
+        fabric: Of one of them.
+        batch: Samples of a step, all processes together.
+        key: The recipe's, that says so.
 
     Raises:
         OptionError: It cannot; the mean gradient would weigh samples unequally.
@@ -78,8 +83,8 @@ def check_share(fabric: Fabric, *, batch: int) -> None:
         raise OptionError(
             f"a batch that {fabric.world_size} processes can share evenly",
             found=str(batch),
-            where="training.batch",
-            next_step=f"--change training.batch={-(-batch // fabric.world_size) * fabric.world_size}",
+            where=key,
+            next_step=f"--change {key}={-(-batch // fabric.world_size) * fabric.world_size}",
         )
 
 

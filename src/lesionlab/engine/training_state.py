@@ -98,10 +98,7 @@ class Learner(typing.Protocol):
 
 def training_tensors(learner: Learner) -> dict[str, Tensor]:
     """Return the state of optimiser, loss scaler, average and odds as named tensors, without the network's."""
-    state = learner.optimiser.state_dict()["state"]
-    tensors = {f"{index}.{name}": value for index, entry in state.items() for name, value in entry.items()}
-    scaler = learner.fabric.strategy.precision.state_dict()
-    tensors |= {_SCALER + name: torch.tensor(float(value)) for name, value in scaler.items()}
+    tensors = optimiser_tensors(learner.optimiser, learner.fabric)
     averaged = learner.average.tensors() if learner.average else {}
     tensors |= {_AVERAGE + name: value for name, value in averaged.items()}
     return tensors | {_ODDS + name: value for name, value in learner.odds.tensors().items()}
@@ -120,28 +117,37 @@ def load_training_state(folder: Path, learner: Learner) -> Progress:
     checkpoint = open_checkpoint(folder)
     tensors, numbers = checkpoint.load_training_state()
     learner.network.load_state_dict(checkpoint.load_network().state_dict())
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        index, _, name = key.partition(".")
-        if index.isdigit():
-            state.setdefault(int(index), {})[name] = value
-    learner.optimiser.load_state_dict({**learner.optimiser.state_dict(), "state": state})
-    _load_scaler(tensors, learner.fabric)
+    load_optimiser(tensors, learner.optimiser, learner.fabric)
     if learner.average:
         learner.average.load(_under(_AVERAGE, tensors))
     learner.odds.load(_under(_ODDS, tensors))
     return _parse_progress(numbers, where=folder)
 
 
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+def optimiser_tensors(optimiser: torch.optim.Optimizer, fabric: Fabric) -> dict[str, Tensor]:
+    """Return the state of optimiser and loss scaler as named tensors."""
+    state = optimiser.state_dict()["state"]
+    tensors = {f"{index}.{name}": value for index, entry in state.items() for name, value in entry.items()}
+    scaler = fabric.strategy.precision.state_dict()
+    return tensors | {_SCALER + name: torch.tensor(float(value)) for name, value in scaler.items()}
 
 
-def _load_scaler(tensors: Mapping[str, Tensor], fabric: Fabric) -> None:
+def load_optimiser(tensors: Mapping[str, Tensor], optimiser: torch.optim.Optimizer, fabric: Fabric) -> None:
+    """Put the state that `optimiser_tensors` returned into optimiser and loss scaler; other tensors are left alone."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, _, name = key.partition(".")
+        if index.isdigit():
+            state.setdefault(int(index), {})[name] = value
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
     fresh = fabric.strategy.precision.state_dict()
     kept = {name: type(value)(tensors[_SCALER + name]) for name, value in fresh.items() if _SCALER + name in tensors}
     if kept:
         fabric.strategy.precision.load_state_dict(fresh | kept)
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _parse_progress(numbers: Mapping[str, Any], *, where: Path) -> Progress:

@@ -1,6 +1,7 @@
 """Pre-train an encoder on scans without outlines."""
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,6 @@ import lesionlab.networks
 import lesionlab.pretext  # noqa: F401  # these two register what a recipe may name
 from lesionlab.core.case import Case
 from lesionlab.core.errors import LayoutError, RecipeError
-from lesionlab.core.folder_lock import lock_folder
 from lesionlab.core.learned_cases import keys_of
 from lesionlab.core.network import network
 from lesionlab.core.pretext import Pretext, pretext
@@ -19,6 +19,8 @@ from lesionlab.core.pretraining import PretrainingPlan, PretrainingRecipe, read_
 from lesionlab.core.split_rule import learning_cases, test_cases
 from lesionlab.engine.checkpoint import open_pretraining, recover
 from lesionlab.engine.pretraining import PretrainingLoop
+from lesionlab.engine.ranks import hold_folder, make_training_fabric
+from lesionlab.engine.stopping import Stop
 from lesionlab.engine.store import StoredCase, store_cases
 from lesionlab.workflows.division import open_divided
 from lesionlab.workflows.sealed import keep_sealed
@@ -52,9 +54,13 @@ def pretrain(
     store: Path | None = None,
     workers: int = 0,
     stop_after: int | None = None,
+    max_time_s: float | None = None,
     split_file: Path | None = None,
 ) -> Pretrained:
     """Pre-train the encoder of a recipe, or go on where an earlier, interrupted pre-training ended.
+
+    SIGTERM and Ctrl-C save a checkpoint to go on from before they end it. Processes that torchrun or SLURM started
+    together share one pre-training.
 
     Args:
         recipe: Name of a recipe for pre-training or path of a TOML file.
@@ -64,26 +70,30 @@ def pretrain(
         store: Folder for prepared cases; ``store`` in `out` when None.
         workers: Processes that prepare samples.
         stop_after: Stop at this step; the same call without it goes on.
+        max_time_s: End early after this time, preparation included; a later call goes on.
         split_file: A table that says which case is for training, validation or test; see `lesionlab.core.split`.
 
     Raises:
         LesionlabError: Recipe, data or an earlier pre-training in `out` do not fit each other.
     """
+    stop = Stop(max_time_s=math.inf if max_time_s is None else max_time_s)
     name, layout = open_divided(data, split_file)
     wanted = read_pretraining_recipe(recipe, changes=tuple(changes))
     cases = tuple(layout.cases())
     learned = learning_cases(cases, where=data)
     training, validation = _divide(learned, wanted, where=data)
-    with lock_folder(out):
+    fabric = make_training_fabric(wanted.schedule.precision)
+    with hold_folder(fabric, out):
         ids = (case.id for case in learned)
         sealed = keep_sealed(ids, out=out, start_from=(), split_file=split_file, test=test_cases(cases))
-        stored = store_cases(
-            [*training, *validation],
-            store or out / "store",
-            modalities=wanted.modalities,
-            settings=wanted.preprocessing,
-            labels=layout.labels,
-        )
+        with fabric.rank_zero_first():
+            stored = store_cases(
+                [*training, *validation],
+                store or out / "store",
+                modalities=wanted.modalities,
+                settings=wanted.preprocessing,
+                labels=layout.labels,
+            )
         is_healthy = _who_is_healthy([*training, *validation], stored, healthy=wanted.healthy)
         plan = PretrainingPlan(
             recipe=_complete(wanted, knows_healthy=is_healthy is not None),
@@ -94,16 +104,17 @@ def pretrain(
             training_images=keys_of(training),
             validation_images=keys_of(validation),
         )
-        recover(out / "last")
-        recover(out / "best")
-        _check_same_plan(plan, out)
+        with fabric.rank_zero_first():
+            recover(out / "last")
+            recover(out / "best")
+            _check_same_plan(plan, out)
         parts = {"training": stored[: len(training)], "validation": stored[len(training) :]}
-        loop = PretrainingLoop(plan, **parts, is_healthy=is_healthy, folder=out)
+        loop = PretrainingLoop(plan, fabric=fabric, **parts, is_healthy=is_healthy, folder=out)
         total = plan.recipe.schedule.steps
         if loop.progress.step < total:
-            loop.run(workers=workers, stop_after=total if stop_after is None else stop_after)
-        done = loop.progress
-        return Pretrained(folder=out, steps=done.step, best_loss=done.best_loss, is_finished=done.step == total)
+            loop.run(workers=workers, stop_after=total if stop_after is None else stop_after, stop=stop)
+    done = loop.progress
+    return Pretrained(folder=out, steps=done.step, best_loss=done.best_loss, is_finished=done.step == total)
 
 
 def _divide(
