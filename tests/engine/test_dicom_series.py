@@ -2,13 +2,18 @@
 
 import logging
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
-from dicom_files import write_series
+from dicom_files import change, write_enhanced, write_raw, write_series
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom import dcmread
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
 from lesionlab.core.errors import ImageError
 from lesionlab.engine.dicom_series import read_series
@@ -84,14 +89,14 @@ def test_two_series_in_one_folder_are_refused(tmp_path: Path):
 
 
 CHANGES = {
-    "another direction": ("ImageOrientationPatient", [0.0, 1.0, 0.0, -1.0, 0.0, 0.0], "one size, spacing"),
+    "another direction": ("ImageOrientationPatient", [0.0, 1.0, 0.0, -1.0, 0.0, 0.0], "one direction"),
     "another spacing": ("PixelSpacing", [1.0, 1.5], "one size, spacing"),
     "an irregular distance": ("ImagePositionPatient", [0.0, 0.0, 4.2], "equal distances"),
     "no place": ("ImagePositionPatient", None, "ImagePositionPatient is missing"),
     "many frames": ("NumberOfFrames", 3, "many in one"),
     "colours": ("SamplesPerPixel", 3, "coloured"),
-    "missing pixels": ("PixelData", b"\0\0", "can be decoded"),
-    "an absurd size": ("Rows", 65535, "can be decoded"),
+    "missing pixels": ("PixelData", b"\0\0", "cut off or is damaged"),
+    "an absurd size": ("Rows", 65535, "cut off or is damaged"),
 }
 
 
@@ -106,6 +111,199 @@ def test_one_bad_slice_is_refused(tmp_path: Path, fault: str):
         setattr(one, name, value)
     one.save_as(path)
     with pytest.raises(ImageError, match=message):
+        read_series(tmp_path)
+
+
+READ = {
+    "decimal commas": ("PixelSpacing", b"0,5\\0,5", "DS", 0.5),
+    "a comma between": ("PixelSpacing", b"0.5,0.5", "DS", 0.5),
+    "another kind": ("PixelSpacing", b"0.5\\0.5", "LO", 0.5),
+    "one text": ("PixelSpacing", b"0.5\\0.5", "ST", 0.5),
+    "spaces": ("PixelSpacing", b" 0.5 \\0.5\0", "DS", 0.5),
+    "commas between six": ("ImageOrientationPatient", b"1,0,0,0,1,0", "DS", 1.0),
+    "a number with a letter": ("InstanceNumber", b"1A", "IS", 1.0),
+    "no number": ("InstanceNumber", b"", "IS", 1.0),
+    "a thickness that nobody needs": ("SliceThickness", b"abc", "DS", 1.0),
+    "an empty slope": ("RescaleSlope", b"", "DS", 1.0),
+}
+
+
+@pytest.mark.parametrize("header", READ)
+def test_numbers_are_read_where_they_are_certain(tmp_path: Path, header: str):
+    keyword, value, kind, spacing_mm = READ[header]
+    for path in write_series(tmp_path, VOLUME):
+        write_raw(path, keyword, value, kind=kind)
+    image = read_series(tmp_path)
+    assert image.grid.spacing_mm[:2] == (spacing_mm, spacing_mm)
+    np.testing.assert_array_equal(image.array, VOLUME)
+
+
+REFUSED = [
+    ("PixelSpacing", b"0,5"), ("PixelSpacing", b"0.5"), ("PixelSpacing", b"0\\0"), ("PixelSpacing", b"-1\\1"),
+    ("PixelSpacing", b"abc"), ("PixelSpacing", b"nan\\1"), ("PixelSpacing", b"1\\inf"), ("PixelSpacing", b"1_0\\1"),
+    ("PixelSpacing", b"1e400\\1"), ("PixelSpacing", b""), ("ImagePositionPatient", b"NaN\\0\\0"),
+    ("ImagePositionPatient", b"1\\2"), ("ImagePositionPatient", b"0,0,x"),
+    ("ImageOrientationPatient", b"0\\0\\0\\0\\0\\0"),
+    ("ImageOrientationPatient", b"1\\0\\0\\1\\0\\0"), ("RescaleSlope", b"abc"), ("RescaleIntercept", b"1\\2"),
+    ("NumberOfFrames", b"1A"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("keyword", "value"), REFUSED)
+def test_numbers_that_are_none_are_refused_by_name(tmp_path: Path, keyword: str, value: bytes):
+    path = write_series(tmp_path, VOLUME)[4]
+    write_raw(path, keyword, value, kind="IS" if keyword == "NumberOfFrames" else "DS")
+    with pytest.raises(ImageError, match=keyword) as caught:
+        read_series(tmp_path)
+    assert caught.value.where == str(path)
+
+
+NUMERIC = ("PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "SliceThickness", "RescaleSlope",
+           "RescaleIntercept", "NumberOfFrames", "InstanceNumber", "EchoTime", "SeriesNumber")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_series(tmp_path_factory.mktemp("one"), VOLUME[..., :1])[0]
+
+
+@settings(max_examples=60)
+@given(
+    st.sampled_from(NUMERIC),
+    st.sampled_from(["DS", "IS", "LO", "ST", "UN"]),
+    st.one_of(st.binary(max_size=12), st.text("0123456789.,-+eE\\ naif", max_size=16).map(str.encode)),
+)
+def test_no_header_ends_in_a_traceback(template: Path, keyword: str, kind: str, value: bytes):
+    path = template.parent / "changed" / template.name
+    path.parent.mkdir(exist_ok=True)
+    shutil.copy(template, path)
+    write_raw(path, keyword, value, kind=kind)
+    with suppress(ImageError):
+        grid = read_series(path.parent).grid
+        assert np.isfinite(grid.matrix).all()
+        assert min(grid.spacing_mm) > 0
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 900))
+def test_no_cut_file_ends_in_a_traceback(template: Path, length: int):
+    path = template.parent / "cut" / template.name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(template.read_bytes()[:length])
+    if length < template.stat().st_size:
+        with pytest.raises(ImageError):
+            read_series(path.parent)
+
+
+def test_a_broken_file_is_named(tmp_path: Path):
+    path = write_series(tmp_path, VOLUME)[4]
+    path.write_bytes(path.read_bytes()[:400])
+    with pytest.raises(ImageError, match="cut off") as caught:
+        read_series(tmp_path)
+    assert caught.value.where == str(path)
+
+
+def test_files_without_a_preamble_are_read(tmp_path: Path):
+    for path in write_series(tmp_path, VOLUME):
+        change(path, SeriesNumber=3)
+        path.write_bytes(path.read_bytes()[132:])
+    np.testing.assert_array_equal(read_series(tmp_path).array, VOLUME)
+    (tmp_path / "other.bin").write_bytes(b"\x08\x00\x05\x00" + b"\xff" * 50)
+    np.testing.assert_array_equal(read_series(tmp_path).array, VOLUME)
+
+
+@pytest.mark.parametrize("kind", ["SR", "PR", "KO", "SEG", "RTSTRUCT", "RTDOSE", "OT", "REG"])
+def test_what_is_no_scan_is_left_alone(tmp_path: Path, kind: str):
+    write_series(tmp_path, VOLUME)
+    for path in write_series(tmp_path / "other", VOLUME[..., :1], kind=kind):
+        path.rename(tmp_path / "000_first.dcm")
+    np.testing.assert_array_equal(read_series(tmp_path).array, VOLUME)
+
+
+def test_a_series_is_chosen_by_its_identifier(tmp_path: Path):
+    first = dcmread(write_series(tmp_path, VOLUME)[0]).SeriesInstanceUID
+    for path in write_series(tmp_path / "other", VOLUME + 1):
+        second = dcmread(path).SeriesInstanceUID
+        path.rename(tmp_path / f"other_{path.name}")
+    np.testing.assert_array_equal(read_series(tmp_path, first).array, VOLUME)
+    np.testing.assert_array_equal(read_series(tmp_path, second).array, VOLUME + 1)
+    with pytest.raises(ImageError, match=r"none of series 1\.9"):
+        read_series(tmp_path, "1.9")
+
+
+@pytest.mark.parametrize("keyword", ["DiffusionBValue", "EchoTime"])
+def test_weightings_of_one_series_are_divided(tmp_path: Path, keyword: str):
+    paths = write_series(tmp_path, VOLUME)
+    uid, mark = dcmread(paths[0]).SeriesInstanceUID, "b" if keyword == "DiffusionBValue" else "te"
+    for path in paths:
+        change(path, **{keyword: 0.0})
+    for path in write_series(tmp_path / "more", VOLUME + 1):
+        change(path, SeriesInstanceUID=uid, **{keyword: 1000.0})
+        path.rename(tmp_path / f"more_{path.name}")
+    np.testing.assert_array_equal(read_series(tmp_path, f"{uid}/{mark}0").array, VOLUME)
+    np.testing.assert_array_equal(read_series(tmp_path, f"{uid}/{mark}1000").array, VOLUME + 1)
+    with pytest.raises(ImageError, match=f"{mark}0 and {mark}1000"):
+        read_series(tmp_path)
+
+
+def test_enhanced_files_hold_a_volume_or_several(tmp_path: Path):
+    write_enhanced(tmp_path / "one" / "a.dcm", [VOLUME], RescaleSlope=2.0)
+    image = read_series(tmp_path / "one")
+    np.testing.assert_array_equal(image.array, VOLUME * 2)
+    assert image.grid.spacing_mm == pytest.approx((1, 1, 2))
+    write_enhanced(tmp_path / "two" / "a.dcm", [VOLUME, VOLUME + 1], b_values=(0.0, 1000.0))
+    uid = dcmread(tmp_path / "two" / "a.dcm").SeriesInstanceUID
+    np.testing.assert_array_equal(read_series(tmp_path / "two", f"{uid}/b1000").array, VOLUME + 1)
+
+
+def test_a_mosaic_is_refused(tmp_path: Path):
+    for path in write_series(tmp_path, VOLUME[..., :1]):
+        change(path, ImageType=["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"])
+    with pytest.raises(ImageError, match="mosaic"):
+        read_series(tmp_path)
+
+
+@pytest.mark.parametrize("syntax", [JPEGLosslessSV1, JPEGLSLossless, RLELossless])
+def test_compressed_pixels_are_those_before(tmp_path: Path, syntax: str):
+    gdcm = pytest.importorskip("gdcm")
+    volume = np.tile(np.arange(64).reshape(8, 8, 1) * 60, (2, 2, 3))
+    for path in write_series(tmp_path, volume):
+        change(path, BitsStored=12, HighBit=11, PixelRepresentation=0)
+        compress(gdcm, path, syntax)
+        assert dcmread(path).file_meta.TransferSyntaxUID == syntax
+    np.testing.assert_array_equal(read_series(tmp_path).array, volume)
+
+
+def compress(gdcm, path: Path, syntax: str) -> None:
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(path))
+    assert reader.Read()
+    changed = gdcm.ImageChangeTransferSyntax()
+    changed.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(syntax)))
+    changed.SetInput(reader.GetImage())
+    assert changed.Change()
+    writer = gdcm.ImageWriter()
+    writer.SetFileName(str(path))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(changed.GetOutput())
+    assert writer.Write()
+
+
+def test_a_missing_decoder_is_told_apart_from_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    gdcm = pytest.importorskip("gdcm")
+    path = write_series(tmp_path, np.zeros((8, 8, 1)))[0]
+    change(path, BitsStored=12, HighBit=11, PixelRepresentation=0)
+    compress(gdcm, path, JPEGLosslessSV1)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"\xff\xc3", b"\xff\x00", 1))
+    with pytest.raises(ImageError, match="damaged"):
+        read_series(tmp_path)
+    path.write_bytes(content[:-20])
+    with pytest.raises(ImageError, match=r"damaged|cut off"):
+        read_series(tmp_path)
+    path.write_bytes(content)
+    monkeypatch.setattr(get_decoder(JPEGLosslessSV1), "_available", {})
+    with pytest.raises(ImageError, match=r"compressed as JPEG Lossless.*1\.2\.840\.10008\.1\.2\.4\.70.*python-gdcm"):
         read_series(tmp_path)
 
 

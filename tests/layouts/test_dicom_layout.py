@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dicom_files import write_series
+from dicom_files import change, write_series
+from pydicom import dcmread
 
 from lesionlab.core.errors import LayoutError
 from lesionlab.layouts import Dicom
@@ -79,3 +80,97 @@ def test_nothing_about_a_person_is_told(tmp_path: Path):
     with pytest.raises(LayoutError) as caught:
         list(Dicom(tmp_path).cases())
     assert "anary" not in str(caught.value)
+
+
+def pour(source: Path, target: Path) -> None:
+    """Move the files of a series into a folder that may hold others."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in source.iterdir():
+        path.rename(target / f"{source.name}_{path.name}")
+
+
+def test_several_series_in_one_folder_are_one_case(tmp_path: Path):
+    uids = {}
+    for number, name in enumerate(("t2_flair_tra", "t1_mprage", "localizer", "mpr iso")):
+        for path in write_series(tmp_path / "out" / name, SLICES, description=name):
+            change(path, SeriesNumber=number + 1)
+            uids[name] = dcmread(path).SeriesInstanceUID
+        pour(tmp_path / "out" / name, tmp_path / "data" / "anna")
+    (case,) = Dicom(tmp_path / "data").cases()
+    folder = tmp_path / "data" / "anna"
+    assert (case.id, case.images) == ("anna", {"flair": folder, "t1": folder})
+    assert case.parts == {"flair": uids["t2_flair_tra"], "t1": uids["t1_mprage"]}
+    assert sorted(case.notes) == [
+        "flair is series 1 (t2_flair_tra)",
+        "series 3 (localizer) is not used: a localiser",
+        "series 4 (mpr iso) is not used: no known modality",
+        "t1 is series 2 (t1_mprage)",
+    ]
+
+
+def test_mixed_folders_of_one_study_are_one_case(tmp_path: Path):
+    for part, names in (("a", ("t2_flair", "localizer")), ("b", ("t1_mprage", "SWI phase"))):
+        for name in names:
+            write_series(tmp_path / "out" / name, SLICES, description=name, study="1.7")
+            pour(tmp_path / "out" / name, tmp_path / "data" / "anna" / part)
+    (case,) = Dicom(tmp_path / "data").cases()
+    assert (case.id, set(case.images)) == ("anna", {"flair", "t1"})
+
+
+def test_mixed_folders_of_many_studies_are_cases(tmp_path: Path):
+    for patient in ("anna", "ben"):
+        for name in ("t2_flair", "t1_mprage"):
+            write_series(tmp_path / "out" / name, SLICES, description=name, study=f"1.{len(patient)}")
+            pour(tmp_path / "out" / name, tmp_path / "data" / patient)
+    assert [case.id for case in Dicom(tmp_path / "data").cases()] == ["anna", "ben"]
+    for path in write_series(tmp_path / "out" / "more", SLICES, description="t2_tse", study="1.9"):
+        path.rename(tmp_path / "data" / "anna" / f"more_{path.name}")
+    with pytest.raises(LayoutError, match="2 studies"):
+        list(Dicom(tmp_path / "data").cases())
+
+
+def test_files_directly_in_the_folder_are_one_case(tmp_path: Path):
+    for name in ("t2_flair", "t1_mprage"):
+        write_series(tmp_path / "out" / name, SLICES, description=name)
+        pour(tmp_path / "out" / name, tmp_path / "anna")
+    (case,) = Dicom(tmp_path / "anna").cases()
+    assert (case.id, case.group, set(case.images)) == ("anna", "anna", {"flair", "t1"})
+
+
+def test_of_several_b_values_the_highest_is_dwi(tmp_path: Path):
+    uid = ""
+    for b_value in (0.0, 500.0, 1000.0):
+        for path in write_series(tmp_path / "out" / f"b{b_value:g}", SLICES, description="ep2d_diff_trace"):
+            uid = uid or dcmread(path).SeriesInstanceUID
+            change(path, DiffusionBValue=b_value, SeriesInstanceUID=uid)
+        pour(tmp_path / "out" / f"b{b_value:g}", tmp_path / "data" / "anna" / "3")
+    (case,) = Dicom(tmp_path / "data").cases()
+    assert case.parts == {"dwi": f"{uid}/b1000"}
+    assert [note for note in case.notes if "not used" in note] == [
+        f"series {uid} (ep2d_diff_trace, b0) is not used: b = 0",
+        f"series {uid} (ep2d_diff_trace, b500) is not used: a lower b-value",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["SR", "PR", "KO", "SEG", "RTSTRUCT", "RTDOSE", "OT"])
+def test_what_is_no_scan_is_noted(tmp_path: Path, kind: str):
+    write_series(tmp_path / "p" / "3", SLICES, description="T2 FLAIR")
+    write_series(tmp_path / "p" / "9", SLICES, description="FLAIR findings", kind=kind)
+    (case,) = Dicom(tmp_path).cases()
+    assert case.images == {"flair": tmp_path / "p" / "3"}
+    assert any(note.startswith("9: 2 files not used") for note in case.notes)
+
+
+def test_slices_of_several_directions_are_no_modality(tmp_path: Path):
+    write_series(tmp_path / "p" / "1", SLICES, description="T2 FLAIR")
+    planes = ((1.0, 0.0, 0.0, 0.0, 1.0, 0.0), (1.0, 0.0, 0.0, 0.0, 0.0, -1.0))
+    uid = ""
+    for number, orientation in enumerate(planes):
+        for path in write_series(tmp_path / "out" / str(number), SLICES, description="t2", orientation=orientation):
+            uid = uid or dcmread(path).SeriesInstanceUID
+            change(path, SeriesInstanceUID=uid)
+        pour(tmp_path / "out" / str(number), tmp_path / "p" / "2")
+    (tmp_path / "out" / "0").rmdir(), (tmp_path / "out" / "1").rmdir(), (tmp_path / "out").rmdir()
+    (case,) = Dicom(tmp_path).cases()
+    assert set(case.images) == {"flair"}
+    assert sum("several directions" in note for note in case.notes) == 2

@@ -91,7 +91,7 @@ def read_file(path: Path, part: str = "") -> Image:
     if _is_nifti(path):
         return read_image(path, volume=int(part) if part else None)
     if path.is_dir():
-        return read_series(path)
+        return read_series(path, part)
     is_picture = path.suffix.lower() in PICTURE_ENDINGS
     return _without_place(read_picture(path, part) if is_picture else read_array(path, part), path)
 

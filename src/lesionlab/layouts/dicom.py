@@ -1,78 +1,80 @@
 """Scans as a scanner or an archive gives them: a folder of DICOM files per series."""
 
-import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
 from lesionlab.core.case import Case, Modality
-from lesionlab.core.errors import LayoutError, OptionError
+from lesionlab.core.errors import LayoutError
 from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.layout import layout
 from lesionlab.core.split_rule import split_fields
 from lesionlab.layouts.dataset_options import FILE, read_options
+from lesionlab.layouts.dicom_stacks import Contents, Stack, find_stacks
 from lesionlab.layouts.image_files import find_image, in_order, no_image, visible
 from lesionlab.layouts.modality_names import SPELLINGS
+from lesionlab.layouts.series_modality import SeriesAttributes, judge_series
 from lesionlab.layouts.tables import split_of_folders
 
 CITATION = "NEMA PS3 / ISO 12052, Digital Imaging and Communications in Medicine (the form of the files)"
 
 WANTED = "folders <case>/<series> of DICOM files"
 
+UNKNOWN = SeriesAttributes()
+
 DEPTH = 4
 """How far below the dataset a series may lie: patient, study, series and one more."""
-
-RULES: tuple[tuple[str, Modality], ...] = (
-    (r"flair|dark.?fluid|\btirm\b", "flair"),
-    (r"\badc\b|apparent", "adc"),
-    (r"\bdwi\b|trace|\bb ?1000\b|diff", "dwi"),
-    (r"\bswi\b|suscept", "swi"),
-    (r"t1.*(gd|post|\+ ?c|\bce\b|contrast|\bkm\b)|(gd|post|\+ ?c|\bce\b|contrast|\bkm\b).*t1", "t1ce"),
-    (r"t1|mp ?rage|spgr", "t1"),
-    (r"t2", "t2"),
-    (r"\bpd\b|proton", "pd"),
-)
-"""What a series' description must have in it, in the order of asking; ``_`` and ``-`` count as spaces."""
-
-
-LOCALISERS = r"scout|locali[sz]er|topogram|survey"
-
-TAGS = ("Modality", "StudyInstanceUID", "SeriesDescription", "ProtocolName")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """A folder with the files of one series, and what its first file says.
+    """A stack of slices of one series, and what it shows.
 
     Attributes:
-        folder: Where the files lie.
-        study: Its identifier, the same for all series of one visit.
-        modality: What it shows, or None where no rule tells.
+        folder: Where its files lie.
+        stack: Its slices.
+        is_alone: Whether the folder holds nothing else that could be an image.
+        modality: What it shows, or None where that is not certain.
+        reason: Why it has no modality.
     """
 
     folder: Path
-    study: str
+    stack: Stack
+    is_alone: bool
     modality: Modality | None
+    reason: str
+
+    @property
+    def study(self) -> str:
+        """Its study's identifier, the same for all series of one visit."""
+        return self.stack.first.text("StudyInstanceUID")
 
 
 @layout("dicom")
 class Dicom:
-    """A folder per case and in it, directly or below, a folder per series; a mask, if any, ``<case>/mask.nii.gz``.
+    """A folder per case and in it, directly or below, its series; a mask, if any, ``<case>/mask.nii.gz``.
 
-    The folder may also be one case, with its series directly in it, or have a folder of one series for each case.
-    A series' modality is read from its description (SeriesDescription, ProtocolName; ``t1 mprage post gd`` is t1ce),
-    CT from the kind of scanner; localisers and others that fit no rule are left alone. The dataset's modalities are
-    all that occur, and a case may lack some. ``modalities`` in lesionlab.toml chooses instead by patterns of the
-    description or of the folder's name; every case must then have each of them. A case's id is its path joined by
-    underscores, its patient the first folder of that path; nothing that identifies a person is read.
+    Usually each series has a folder, and the folder around it is the case. A folder with several series is a case of
+    its own, unless folders beside it belong to the same study; so is each folder of one series, where those directly
+    in the dataset are of many studies. The dataset's folder may itself be one case. Series are told apart by their
+    identifier, and their slices by direction, kind of image, echo time and b-value.
+
+    A series' modality is what its attributes and the whole words of its description say without contradiction (see
+    `judge_series`), such as t1ce for ``t1 mprage post gd``; CT comes from the kind of scanner. Of several b-values the
+    highest is dwi. What has no certain modality, and reports, masks, screenshots and so on, are left alone and noted.
+    The dataset's modalities are all that occur, and a case may lack some. ``modalities`` in lesionlab.toml chooses
+    instead by patterns of the description or of the folder's name; every case must then have each of them. A case's id
+    is its path joined by underscores, its patient the first folder of that path; nothing that identifies a person is
+    read.
 
     Args:
         folder: Where the cases lie.
 
     Raises:
         OptionError: pydicom is not installed.
-        LayoutError: There is no series that fits, or ``lesionlab.toml`` cannot be read.
+        LayoutError: There is no series that fits, a folder mixes several studies, or ``lesionlab.toml`` cannot be read.
     """
 
     modalities: tuple[Modality, ...]
@@ -83,7 +85,8 @@ class Dicom:
         self.folder = folder
         used = {"modalities", "regions", "ignored", "lesion_above"}
         self._options = read_options(folder, used=used)
-        occurring = {one.modality for series in self._series().values() for one in series} - {None}
+        series, _ = self._find_series()
+        occurring = {one.modality for own in series.values() for one in own} - {None}
         if not occurring:
             in_order([], wanted=WANTED, folder=folder)
         self.modalities = tuple(self._options.modalities or [name for name in SPELLINGS if name in occurring])
@@ -97,53 +100,65 @@ class Dicom:
             LayoutError: There is no case, two series of a case are meant for one modality, or a case has a mask but no
                 series, or lacks a modality that ``lesionlab.toml`` names.
         """
+        series, notes = self._find_series()
         found = [
-            self._case(folder, series)
-            for folder, series in self._series().items()
-            if find_image(folder / "mask") or any(one.modality for one in series)
+            self._case(folder, own, notes=notes.get(folder, []))
+            for folder, own in series.items()
+            if find_image(folder / "mask") or any(one.modality for one in own)
         ]
         yield from in_order(found, wanted=WANTED, folder=self.folder)
 
-    def _series(self) -> dict[Path, list[Series]]:
-        """Return the series of each case; a folder with a mask and no series is a case, too."""
-        found: dict[Path, list[Series]] = {}
-        for folder in _folders(self.folder, depth=DEPTH):
-            if find_image(folder / "mask"):
-                found.setdefault(folder, [])
-            series = _read_series(folder, patterns=self._options.modalities)
-            if series is not None:
-                found.setdefault(folder.parent, []).append(series)
-        return self._apart(found)
+    def _find_series(self) -> tuple[dict[Path, list[Series]], dict[Path, list[str]]]:
+        """Return the series of each case, and what its folders hold beside them; a mask alone makes a case, too."""
+        folders = [self.folder, *_folders(self.folder, depth=DEPTH)]
+        contents = {folder: find_stacks(folder) for folder in folders}
+        owners = _owners(contents, top=self.folder)
+        series: dict[Path, list[Series]] = {folder: [] for folder in folders[1:] if find_image(folder / "mask")}
+        notes: dict[Path, list[str]] = {}
+        for folder, content in contents.items():
+            owner = owners.get(folder, folder.parent)
+            stacks = [
+                _judge(stack, folder, is_alone=len(content.stacks) == 1, patterns=self._options.modalities)
+                for stack in content.stacks
+            ]
+            if stacks:
+                series.setdefault(owner, []).extend(stacks)
+            notes.setdefault(owner, []).extend(_notes_of_others(folder, content))
+        return series, notes
 
-    def _apart(self, found: dict[Path, list[Series]]) -> dict[Path, list[Series]]:
-        """Take series directly in the dataset's folder as cases of one series each, when they are of many studies."""
-        top = found.get(self.folder, [])
-        if len({one.study for one in top}) < 2:
-            return found
-        others = {folder: series for folder, series in found.items() if folder != self.folder}
-        return others | {one.folder: [one] for one in top}
-
-    def _case(self, folder: Path, series: list[Series]) -> Case:
+    def _case(self, folder: Path, series: list[Series], *, notes: list[str]) -> Case:
         parts = folder.relative_to(self.folder).parts or (self.folder.name,)
         case_id = "_".join(parts)
-        of_modality = {name: [one.folder for one in series if one.modality == name] for name in self.modalities}
-        for modality, folders in of_modality.items():
-            if len(folders) > 1:
-                raise LayoutError(
-                    f"one image of modality {modality!r} for case {case_id!r}",
-                    found=" and ".join(one.name for one in folders),
-                    where=folder,
-                    next_step=f"tell the one that is meant by a pattern: modalities in {FILE}",
-                )
-            if not folders and (self._options.modalities or not any(of_modality.values())):
+        of_modality = {name: self._only(name, series, case_id=case_id) for name in self.modalities}
+        used = {name: one for name, one in of_modality.items() if one is not None}
+        for modality in self.modalities:
+            if modality not in used and (self._options.modalities or not used):
                 raise no_image(case_id, modality, named="a folder of its series", folder=folder)
         return Case(
             id=case_id,
-            images={modality: folders[0] for modality, folders in of_modality.items() if folders},
+            images={modality: one.folder for modality, one in used.items()},
+            parts={modality: one.stack.part for modality, one in used.items() if not one.is_alone},
             label=find_image(folder / "mask"),
             group=parts[0],
+            notes=(*_notes(series, used), *notes),
             **split_fields(split_of_folders(Path(*parts[:-1]))),
         )
+
+    def _only(self, modality: Modality, series: list[Series], *, case_id: str) -> Series | None:
+        """Return the series of a modality; of one series' b-values the highest."""
+        fitting = [one for one in series if one.modality == modality]
+        if modality == "dwi" and len({one.stack.series for one in fitting}) == 1:
+            return max(fitting, key=lambda one: one.stack.attributes.b_value or 0)
+        if len(fitting) > 1:
+            are_apart = len({one.folder for one in fitting}) == len(fitting)
+            names = [one.folder.name if are_apart else one.stack.number for one in fitting]
+            raise LayoutError(
+                f"one image of modality {modality!r} for case {case_id!r}",
+                found=" and ".join(names),
+                where=fitting[0].folder.parent if are_apart else fitting[0].folder,
+                next_step=f"tell the one that is meant by a pattern: modalities in {FILE}",
+            )
+        return fitting[0] if fitting else None
 
 
 def _folders(folder: Path, *, depth: int) -> Iterator[Path]:
@@ -153,40 +168,70 @@ def _folders(folder: Path, *, depth: int) -> Iterator[Path]:
             yield from _folders(path, depth=depth - 1)
 
 
-def _read_series(folder: Path, *, patterns: Mapping[Modality, str]) -> Series | None:
-    """Return the series in a folder as its first DICOM file tells, or None where there is no such file.
+def _owners(contents: Mapping[Path, Contents], *, top: Path) -> dict[Path, Path]:
+    """Return the case that each folder with series belongs to: itself, or the folder around it.
 
     Raises:
-        OptionError: pydicom is not installed.
+        LayoutError: A folder's own files are of several studies.
     """
-    try:
-        from pydicom import dcmread
-        from pydicom.errors import InvalidDicomError
-    except ImportError as error:
-        raise OptionError(
-            "the package pydicom", found="that it is not installed", where="the layout dicom",
-            next_step="pip install 'lesionlab[dicom]'",
-        ) from error  # fmt: skip
-    for path in (path for path in visible(folder) if path.is_file()):
-        try:
-            header = dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
-        except (InvalidDicomError, OSError):
-            continue
-        kind, study, *texts = (str(header.get(tag) or "") for tag in TAGS)
-        if kind:  # an index of other files (DICOMDIR) has none
-            texts = [text for text in texts if text][:1]
-            return Series(folder=folder, study=study, modality=_modality(kind, [*texts, folder.name], patterns))
-    return None
+    studies = {folder: _studies(content, folder) for folder, content in contents.items() if content.stacks}
+    owners = {}
+    for folder, study in studies.items():
+        beside = [other for near, other in studies.items() if near.parent == folder.parent and near != folder]
+        is_of_many = len({stack.series for stack in contents[folder].stacks}) > 1
+        is_own = is_of_many or find_image(folder / "mask") is not None
+        is_apart = folder.parent == top and bool(set(beside) - {study})
+        owners[folder] = folder if folder == top or is_apart or (is_own and study not in beside) else folder.parent
+    return owners
 
 
-def _modality(kind: str, texts: Sequence[str], patterns: Mapping[Modality, str]) -> Modality | None:
-    """Return the modality of a series by its description and its folder's name, or None where no rule fits."""
+def _studies(content: Contents, folder: Path) -> str:
+    """Return the one study of a folder's files."""
+    studies = sorted({stack.first.text("StudyInstanceUID") for stack in content.stacks})
+    if len(studies) > 1:
+        raise LayoutError(
+            "the files of one visit in a folder",
+            found=f"those of {len(studies)} studies",
+            where=folder,
+            next_step="put each study into a folder of its own",
+        )
+    return studies[0]
+
+
+def _judge(stack: Stack, folder: Path, *, is_alone: bool, patterns: Mapping[Modality, str]) -> Series:
+    texts = [text for text in (stack.description, folder.name) if text]
+    modality = _modality(stack.first.kind, texts, patterns, attributes=stack.attributes)
+    reason = "" if patterns else judge_series(stack.first.kind, texts[0], stack.attributes).reason
+    if not patterns and stack.planes > 1:
+        modality, reason = None, "slices of several directions, as a localiser has"
+    if not patterns and stack.is_coloured:
+        modality, reason = None, "coloured pictures"
+    return Series(folder=folder, stack=stack, is_alone=is_alone, modality=modality, reason=reason)
+
+
+def _modality(
+    kind: str, texts: Sequence[str], patterns: Mapping[Modality, str], *, attributes: SeriesAttributes = UNKNOWN
+) -> Modality | None:
+    """Return the modality of a series by its description and its folder's name, or None where that is not certain."""
     if patterns:
         fits = (name for name, pattern in patterns.items() for text in texts if fnmatch(text.lower(), pattern.lower()))
         return next(fits, None)
-    plain = re.sub(r"[_\-]+", " ", texts[0].lower())
-    if re.search(LOCALISERS, plain):
-        return None
-    if kind == "CT":
-        return "ct"
-    return next((modality for pattern, modality in RULES if re.search(pattern, plain)), None)
+    return judge_series(kind, texts[0], attributes).modality
+
+
+def _notes(series: Sequence[Series], used: Mapping[Modality, Series]) -> Iterator[str]:
+    """Yield which series became which modality, and which became none and why."""
+    yield from (f"{modality} is {one.stack.name}" for modality, one in used.items())
+    for one in series:
+        if one not in used.values():
+            reason = f": {one.reason}" if one.reason else ": a lower b-value" if one.modality else ""
+            yield f"{one.stack.name} is not used{reason}"
+    studies = {one.study for one in used.values()}
+    if len(studies) > 1:
+        yield f"its images are of {len(studies)} studies"
+
+
+def _notes_of_others(folder: Path, content: Contents) -> Iterator[str]:
+    for what, count in Counter(content.others.values()).items():
+        yield f"{folder.name}: {count} file{'s' * (count > 1)} not used: {what}"
+    yield from (f"{Path(error.where).name} is not used: {error.found}" for error in content.broken)
