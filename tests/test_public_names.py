@@ -17,7 +17,7 @@ PARAMETERS: dict[str, str] = {
     ),
     "import_weights": "file_or_state_dict * network **options",
     "predict": "checkpoint data out * split=None save_probabilities=False overlap=None flips=None split_file=None",
-    "score": "predicted reference * spacing_mm protocol='lesionlab'",
+    "score": "predicted reference * spacing_mm protocol='lesionlab' labels=None",
     "split": "data out * kind='kfold' folds=5 share=0.2 sealed_share=0.0 seed=0",
     "train": "recipe data out * changes=() start_from=() store=None workers=0 stop_after=None "
     "max_time_s=None extend=False fraction=1.0 split_file=None fold=None watch=None mlflow=None",

@@ -258,6 +258,21 @@ def _combinations(
     return masks[:, first].T, which
 
 
+def check_numbers(array: Shaped[np.ndarray, "*space"], *, where: str | Path) -> None:
+    """Refuse what no mask can hold.
+
+    Raises:
+        LabelError: A value is NaN or infinite, or the array holds something else than real numbers.
+    """
+    if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+        raise LabelError(
+            "a mask of finite numbers",
+            found=f"NaN or infinite values, or no real numbers ({array.dtype})",
+            where=where,
+            next_step="repair or exclude this mask",
+        )
+
+
 def compact(label: Integer[np.ndarray, "*space"]) -> Integer[np.ndarray, "*space"]:
     """Return stored values in 8 bits where they fit, else in 16."""
     return label.astype(_smallest_type([int(label.max(initial=0))]), copy=False)
@@ -281,23 +296,13 @@ def _as_whole(array: Shaped[np.ndarray, "*space"]) -> Int16[np.ndarray, "*space"
     return values if is_whole else None
 
 
-def _check_numbers(array: Shaped[np.ndarray, "*space"], *, where: str | Path) -> None:
-    if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
-        raise LabelError(
-            "a mask of finite numbers",
-            found=f"NaN or infinite values, or no real numbers ({array.dtype})",
-            where=where,
-            next_step="repair or exclude this mask",
-        )
-
-
 def _is_up_to_one(array: Shaped[np.ndarray, "*space"], *, where: str | Path) -> bool:
-    _check_numbers(array, where=where)
+    check_numbers(array, where=where)
     return bool(array.min(initial=0) >= -_NOISE and array.max(initial=0) <= 1 + _NOISE)
 
 
 def _not_whole(array: Shaped[np.ndarray, "*space"], *, where: str | Path) -> LabelError:
-    _check_numbers(array, where=where)
+    check_numbers(array, where=where)
     low, high = float(array.min(initial=0)), float(array.max(initial=0))
     return LabelError(
         f"a mask of whole numbers from 0 to {LARGEST_VALUE}",

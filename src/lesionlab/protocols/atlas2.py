@@ -2,8 +2,9 @@
 
 from typing import ClassVar, Final
 
+from lesionlab.core.labels import Labels
 from lesionlab.core.metric import MaskPair, Metric, Score, Spacing, score_each
-from lesionlab.core.protocol import LabelMap, protocol
+from lesionlab.core.protocol import ANY_LESION, LabelMap, protocol
 from lesionlab.metrics.lesion import LesionCountDifference, LesionF1Touched
 from lesionlab.metrics.overlap import Accuracy, Dice, Precision, Recall, Specificity
 from lesionlab.metrics.volume import AbsoluteVolumeDifferenceVoxels
@@ -15,7 +16,7 @@ METRICS: Final[dict[str, Metric]] = {
     "lesion_f1": LesionF1Touched(both_empty=1.0, neighbours=6),
     "precision": Precision(predicted_empty=0.0),
     "sensitivity": Recall(reference_empty=0.0, both_empty=0.0),
-    "specificity": Specificity(),
+    "specificity": Specificity(reference_full=0.0),
     "accuracy": Accuracy(),
 }
 
@@ -37,6 +38,7 @@ class Atlas2:
         "github.com/npnl/atlas2_grand_challenge at 55b9524e16e6690f8ce0310d4b064335b9547866"
     )
     is_legacy: ClassVar[bool] = False
+    reads: ClassVar[Labels | None] = ANY_LESION
 
     def score(self, predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing) -> tuple[Score, ...]:
         """Return the eight official scores of the region "lesion"."""

@@ -5,6 +5,7 @@ from typing import ClassVar, Final
 
 import numpy as np
 
+from lesionlab.core.labels import Labels
 from lesionlab.core.metric import MaskPair, Metric, Score, Spacing, score_each
 from lesionlab.core.protocol import LabelMap, protocol
 
@@ -41,6 +42,7 @@ class AtlasNotebookPaper:
     title: ClassVar[str] = "ATLAS notebooks, published"
     citation: ClassVar[str] = "The test cells of the ATLAS U-Net, SegNet and ResUNet notebooks"
     is_legacy: ClassVar[bool] = True
+    reads: ClassVar[Labels | None] = Labels(regions={"main": frozenset({1}), "sub": frozenset({2})})
 
     def score(self, predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing) -> tuple[Score, ...]:
         """Return the score of "background", "main" and "sub"."""

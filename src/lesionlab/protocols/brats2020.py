@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Final
 
+from lesionlab.core.labels import Labels
 from lesionlab.core.metric import Metric, Score, Spacing, score_each
 from lesionlab.core.protocol import LabelMap, protocol
 from lesionlab.metrics.overlap import Dice, Recall, Specificity
@@ -35,6 +36,7 @@ class Brats2020:
     title: ClassVar[str] = "BraTS 2020"
     citation: ClassVar[str] = "Bakas et al. 2018, arXiv 1811.02629; med.upenn.edu/cbica/brats2020"
     is_legacy: ClassVar[bool] = False
+    reads: ClassVar[Labels | None] = Labels(regions=REGIONS)
 
     def score(self, predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing) -> tuple[Score, ...]:
         """Return the four scores of WT, TC and ET."""

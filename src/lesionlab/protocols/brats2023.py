@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from lesionlab.core.labels import Labels
 from lesionlab.core.metric import MaskPair, Metric, Score, Spacing, score_each
 from lesionlab.core.protocol import LabelMap, protocol
 from lesionlab.metrics.lesion_wise import LesionWiseCount, LesionWiseDice, LesionWiseHausdorff95, NearbyLesions
@@ -30,6 +31,7 @@ class Brats2023:
     title: ClassVar[str] = "BraTS 2023, adult glioma"
     citation: ClassVar[str] = CITATION
     is_legacy: ClassVar[bool] = False
+    reads: ClassVar[Labels | None] = Labels(regions=WHOLE_CORE_ENHANCING)
     lesions: ClassVar[NearbyLesions] = NearbyLesions(dilations=3, smallest_mm3=50.0)
 
     def score(self, predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing) -> tuple[Score, ...]:
@@ -54,7 +56,7 @@ def _scores(lesions: NearbyLesions, pair: MaskPair, region: str) -> tuple[Score,
         "missed_lesions": LesionWiseCount(of="missed", lesions=lesions),
         "false_lesions": LesionWiseCount(of="false", lesions=lesions),
         "sensitivity": Recall(reference_empty=0.0, both_empty=1.0),
-        "specificity": Specificity(),
+        "specificity": Specificity(reference_full=0.0),
         "dice": Dice(both_empty=1.0),
         "hd95_mm": Hausdorff95Surfel(both_empty="zero", penalty_mm=PENALTY_MM),
         "reference_volume_ml": ReferenceVolume(),

@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from typing import ClassVar, Final
 
+from lesionlab.core.labels import Labels
 from lesionlab.core.metric import MaskPair, Metric, Score, Spacing, score_each
 from lesionlab.core.protocol import LabelMap, protocol
 from lesionlab.metrics.lesion_wise import (
@@ -55,6 +56,7 @@ class Brats2024Glioma:
     title: ClassVar[str] = "BraTS 2024, glioma after treatment"
     citation: ClassVar[str] = CITATION
     is_legacy: ClassVar[bool] = False
+    reads: ClassVar[Labels | None] = Labels(regions=GLIOMA_REGIONS)
 
     def score(self, predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing) -> tuple[Score, ...]:
         """Return the official scores of WT, TC, ET, NETC, SNFH and RC."""
@@ -79,6 +81,7 @@ class Brats2024Metastases:
     title: ClassVar[str] = "BraTS 2024, metastases"
     citation: ClassVar[str] = CITATION
     is_legacy: ClassVar[bool] = False
+    reads: ClassVar[Labels | None] = Labels(regions=METASTASES_REGIONS)
 
     def score(self, predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing) -> tuple[Score, ...]:
         """Return the official scores of WT, TC, ET and RC."""

@@ -90,9 +90,13 @@ def _sensitivity(predicted: Numbers, reference: Numbers) -> float:
 
 
 def _specificity(predicted: Numbers, reference: Numbers) -> float:
-    """Return voxels of neither first lesion over themselves and the sum of the prediction's other numbers."""
+    """Return voxels of neither first lesion over themselves and the sum of the prediction's other numbers.
+
+    It is 0 where there are neither, as for a first lesion that fills the volume in both masks.
+    """
     true_negatives = int(np.count_nonzero((predicted != 1) & (reference != 1)))
-    return true_negatives / (true_negatives + int(predicted.sum()) - _is_first_of_both(predicted, reference))
+    total = true_negatives + int(predicted.sum()) - _is_first_of_both(predicted, reference)
+    return true_negatives / total if total else 0.0
 
 
 def _hausdorff95_mm(predicted: Numbers, reference: Numbers, spacing_mm: Spacing, penalty_mm: float) -> float:

@@ -9,6 +9,7 @@ from typing import ClassVar, Final, Literal
 import numpy as np
 from jaxtyping import Bool
 
+from lesionlab.core.labels import Labels
 from lesionlab.core.metric import MaskPair, Metric, Score, Spacing, score_each
 from lesionlab.core.protocol import LabelMap, protocol
 from lesionlab.metrics.components import find_lesions
@@ -45,6 +46,7 @@ class Brats2025:
     title: ClassVar[str] = "BraTS 2025, glioma"
     citation: ClassVar[str] = CITATION
     is_legacy: ClassVar[bool] = False
+    reads: ClassVar[Labels | None] = Labels(regions=GLIOMA_REGIONS)
     regions: ClassVar[Mapping[str, frozenset[int]]] = GLIOMA_REGIONS
 
     def score(self, predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing) -> tuple[Score, ...]:
@@ -63,6 +65,7 @@ class Brats2025Metastases(Brats2025):
     """
 
     title: ClassVar[str] = "BraTS 2025, metastases"
+    reads: ClassVar[Labels | None] = Labels(regions=METASTASES_REGIONS)
     regions: ClassVar[Mapping[str, frozenset[int]]] = METASTASES_REGIONS
 
     def score(self, predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing) -> tuple[Score, ...]:

@@ -2,8 +2,9 @@
 
 from typing import ClassVar, Final
 
+from lesionlab.core.labels import Labels
 from lesionlab.core.metric import MaskPair, Metric, Score, Spacing, score_each
-from lesionlab.core.protocol import LabelMap, protocol
+from lesionlab.core.protocol import ANY_LESION, LabelMap, protocol
 from lesionlab.metrics.overlap import Accuracy, Dice, IntersectionOverUnion, Recall, Specificity
 
 METRICS: Final[dict[str, Metric]] = {
@@ -26,6 +27,7 @@ class Isic2018:
     title: ClassVar[str] = "ISIC 2018, task 1"
     citation: ClassVar[str] = "Codella et al. 2019, arXiv 1902.03368"
     is_legacy: ClassVar[bool] = False
+    reads: ClassVar[Labels | None] = ANY_LESION
 
     def score(self, predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing) -> tuple[Score, ...]:
         """Return the scores of the region "lesion"."""

@@ -2,8 +2,9 @@
 
 from typing import ClassVar, Final
 
+from lesionlab.core.labels import Labels
 from lesionlab.core.metric import MaskPair, Metric, Score, Spacing, score_each
-from lesionlab.core.protocol import LabelMap, protocol
+from lesionlab.core.protocol import ANY_LESION, LabelMap, protocol
 from lesionlab.metrics.lesion import LesionCountDifference, LesionF1Touched
 from lesionlab.metrics.overlap import Dice
 from lesionlab.metrics.volume import AbsoluteVolumeDifference
@@ -29,6 +30,7 @@ class Isles2022:
         "github.com/ezequieldlrosa/isles22 at 31b7c8c29ab08180ed9f55c79a66c00e1ff3bdc0"
     )
     is_legacy: ClassVar[bool] = False
+    reads: ClassVar[Labels | None] = ANY_LESION
 
     def score(self, predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing) -> tuple[Score, ...]:
         """Return the four official scores of the region "lesion"."""

@@ -65,6 +65,7 @@ class Lesionlab:
     title: ClassVar[str] = "lesionlab: lesions, outline, boundary and volume per region"
     citation: ClassVar[str] = "Metrics Reloaded, Maier-Hein et al. 2024, doi:10.1038/s41592-023-02151-z"
     is_legacy: ClassVar[bool] = False
+    reads: ClassVar[Labels | None] = None
 
     labels: Labels = LESION
 

@@ -2,8 +2,9 @@
 
 from typing import ClassVar, Final
 
+from lesionlab.core.labels import Labels
 from lesionlab.core.metric import MaskPair, Metric, Score, Spacing, score_each
-from lesionlab.core.protocol import LabelMap, protocol
+from lesionlab.core.protocol import ANY_LESION, LabelMap, protocol
 from lesionlab.metrics.overlap import Accuracy, Dice, IntersectionOverUnion, Precision, Recall, Specificity
 
 METRICS: Final[dict[str, Metric]] = {
@@ -30,6 +31,7 @@ class Polyp:
     title: ClassVar[str] = "Polyps and skin lesions, published scripts"
     citation: ClassVar[str] = "Mean Dice and IoU per picture as in PraNet, arXiv 2006.11392, and HeteroMedSeg"
     is_legacy: ClassVar[bool] = False
+    reads: ClassVar[Labels | None] = ANY_LESION
 
     def score(self, predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing) -> tuple[Score, ...]:
         """Return the scores of the region "lesion"."""

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from lesionlab.core.labels import Labels
 from lesionlab.core.metric import MaskPair, Metric, Score, Spacing, score_each
-from lesionlab.core.protocol import LabelMap, protocol
+from lesionlab.core.protocol import ANY_LESION, LabelMap, protocol
 from lesionlab.metrics.hausdorff import Hausdorff95MaxVoxels
 from lesionlab.metrics.overlap import Dice, Recall
 
@@ -43,6 +44,7 @@ class SgNetPaper:
     title: ClassVar[str] = "SG-Net, published notebook"
     citation: ClassVar[str] = "The evaluation cells of the SG-Net notebook"
     is_legacy: ClassVar[bool] = True
+    reads: ClassVar[Labels | None] = ANY_LESION
 
     def score(self, predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing) -> tuple[Score, ...]:
         """Return the five scores of the region "lesion"."""

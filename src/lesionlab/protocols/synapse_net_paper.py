@@ -1,9 +1,11 @@
 """The scores that the published SYNAPSE-Net scripts compute, kept to reproduce the paper's tables."""
 
+from dataclasses import replace
 from typing import ClassVar, Final
 
+from lesionlab.core.labels import Labels
 from lesionlab.core.metric import MaskPair, Metric, Score, Spacing, score_each
-from lesionlab.core.protocol import LabelMap, protocol
+from lesionlab.core.protocol import ANY_LESION, LabelMap, protocol
 from lesionlab.metrics.hausdorff import Hausdorff95PooledVoxels
 from lesionlab.metrics.lesion import LesionF1Touched, LesionRecall
 from lesionlab.metrics.overlap import Dice
@@ -31,6 +33,7 @@ class SynapseNetPaper:
     title: ClassVar[str] = "SYNAPSE-Net, published scripts"
     citation: ClassVar[str] = "arXiv 2510.26961; the WMH evaluation script of mubid-01/SYNAPSE-Net at e05116a"
     is_legacy: ClassVar[bool] = True
+    reads: ClassVar[Labels | None] = replace(ANY_LESION, ignored=frozenset({2}))
 
     def score(self, predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing) -> tuple[Score, ...]:
         """Return the five published scores of the region "lesion"."""
@@ -54,6 +57,7 @@ class SynapseNetBratsPaper:
     title: ClassVar[str] = "SYNAPSE-Net, published BraTS scripts"
     citation: ClassVar[str] = "arXiv 2510.26961; the BraTS evaluation script of mubid-01/SYNAPSE-Net at e05116a"
     is_legacy: ClassVar[bool] = True
+    reads: ClassVar[Labels | None] = Labels(regions=WHOLE_CORE_ENHANCING)
 
     def score(self, predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing) -> tuple[Score, ...]:
         """Return both scores of WT, TC and ET."""

@@ -4,6 +4,7 @@ from typing import ClassVar, Final
 
 import numpy as np
 
+from lesionlab.core.labels import Labels
 from lesionlab.core.metric import MaskPair, Metric, Score, Spacing, score_each
 from lesionlab.core.protocol import LabelMap, protocol
 from lesionlab.metrics.hausdorff import Hausdorff95PooledVoxels
@@ -28,6 +29,9 @@ class SynapsePaper:
     title: ClassVar[str] = "Synapse abdomen, published scripts"
     citation: ClassVar[str] = "The test script of TransUNet, arXiv 2102.04306, as HeteroMedSeg and many others use it"
     is_legacy: ClassVar[bool] = True
+    reads: ClassVar[Labels | None] = Labels(
+        regions={f"organ_{value}": frozenset({value}) for value in range(1, ORGANS + 1)}
+    )
 
     def score(self, predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing) -> tuple[Score, ...]:
         """Return Dice and distance of "organ_1" to "organ_8"."""

@@ -5,6 +5,7 @@ from typing import ClassVar, Final
 
 import numpy as np
 
+from lesionlab.core.labels import Labels
 from lesionlab.core.metric import MaskPair, Metric, Score, Spacing, score_each
 from lesionlab.core.protocol import LabelMap, protocol
 from lesionlab.metrics.hausdorff import Hausdorff95Wmh
@@ -39,6 +40,7 @@ class Wmh2017:
         "github.com/hjkuijf/wmhchallenge at 2e628cbe5a2da37d9be24d455fdaee7438adf9c5"
     )
     is_legacy: ClassVar[bool] = False
+    reads: ClassVar[Labels | None] = Labels(regions={"wmh": frozenset({1})}, ignored=frozenset({2}))
 
     def score(self, predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing) -> tuple[Score, ...]:
         """Return the five official scores of the region "wmh"; distances count the third axis as the slice axis."""

@@ -9,14 +9,15 @@ import nibabel
 import numpy as np
 
 from lesionlab.core.case import Case
-from lesionlab.core.grid import TOLERANCE_MM
+from lesionlab.core.grid import TOLERANCE_MM, Grid
 from lesionlab.core.labels import Labels
 from lesionlab.core.report import Report, Row
-from lesionlab.engine.case_files import read_mask, read_scan
-from lesionlab.engine.images import Image, read_label
+from lesionlab.engine.case_files import read_scan
 from lesionlab.engine.processes import Each
 from lesionlab.pages.overlay import draw_overlay, draw_planes
 from lesionlab.pages.report_page import Picture
+from lesionlab.transforms.geometry import reorient
+from lesionlab.workflows.case_masks import read_case_masks
 
 FAILURES = ("the prediction is empty", "the reference is empty")
 MOST = 3
@@ -71,20 +72,19 @@ def _kind(row: Row) -> tuple[str, str, str]:
 
 def _draw(chosen: tuple[str, Row], case: Case, mask: Path, *, labels: Labels) -> Picture:
     label, row = chosen
-    reference, predicted = read_mask(case, labels), read_label(mask)
-    modality, scan = _scan_on_grid(case, reference)
-    orientation = reference.grid.to_canonical()
-    image, outlined, label_map = (
-        nibabel.orientations.apply_orientation(array, orientation)
-        for array in (scan, predicted.array > 0, reference.array)
+    masks = read_case_masks(case, mask, labels)
+    modality, scan = _scan_on_grid(case, masks.grid)
+    orientation = masks.grid.to_canonical()
+    image, predicted, reference = (
+        nibabel.orientations.apply_orientation(array, orientation) for array in (scan, masks.predicted, masks.reference)
     )
     draw = draw_overlay if label in ("Median case", "Best case") else draw_planes
     png = draw(
         image,
-        outlined,
-        reference=np.logical_or.reduce(labels.regions_of(label_map)),
-        ignored=labels.ignored_of(label_map),
-        spacing_mm=reference.grid.canonical().spacing_mm,
+        np.logical_or.reduce(labels.regions_of(predicted)),
+        reference=np.logical_or.reduce(labels.regions_of(reference)),
+        ignored=labels.ignored_of(reference),
+        spacing_mm=masks.grid.canonical().spacing_mm,
     )
     score = "undefined" if math.isnan(row.value) else f"{row.value:.3f}"
     return Picture(
@@ -95,10 +95,10 @@ def _draw(chosen: tuple[str, Row], case: Case, mask: Path, *, labels: Labels) ->
     )
 
 
-def _scan_on_grid(case: Case, reference: Image) -> tuple[str, np.ndarray]:
+def _scan_on_grid(case: Case, grid: Grid) -> tuple[str, np.ndarray]:
     """Return name and voxels of the first modality on the reference's grid, else an empty picture that says so."""
     for modality in case.images:
         scan = read_scan(case, modality)
-        if scan.grid.distance_mm(reference.grid) <= TOLERANCE_MM:
-            return modality, scan.array
-    return "nothing: no scan lies on the grid of the reference", np.zeros(reference.grid.shape, np.float32)
+        if scan.grid.canonical().distance_mm(grid.canonical()) <= TOLERANCE_MM:
+            return modality, reorient(scan.array, source=scan.grid, target=grid)
+    return "nothing: no scan lies on the grid of the reference", np.zeros(grid.shape, np.float32)

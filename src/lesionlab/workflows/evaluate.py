@@ -11,14 +11,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
-import lesionlab.protocols  # noqa: F401 (registers them)
 from lesionlab.core.case import Case, Split
 from lesionlab.core.errors import GridError, LesionlabError, OptionError
 from lesionlab.core.folder_lock import lock_folder
-from lesionlab.core.labels import LESION, Labels
+from lesionlab.core.labels import Labels
 from lesionlab.core.lesion_table import LESIONS_FILE, LesionRow, write_lesions
 from lesionlab.core.metric import Spacing
-from lesionlab.core.protocol import Protocol, protocol
+from lesionlab.core.protocol import protocol
 from lesionlab.core.report import Report, Rules
 from lesionlab.core.split_rule import select_split
 from lesionlab.core.storage import write_text_atomically
@@ -33,7 +32,7 @@ from lesionlab.workflows.evaluate_categories import evaluate_categories
 from lesionlab.workflows.made_by import read_maker
 from lesionlab.workflows.model_card import card_evaluation
 from lesionlab.workflows.prediction_files import is_table_of_pairs, match_predictions
-from lesionlab.workflows.score_cases import score_cases
+from lesionlab.workflows.score_cases import Scoring, score_cases
 from lesionlab.workflows.sealed import count_evaluation
 
 logger = logging.getLogger(__name__)
@@ -80,14 +79,18 @@ def score(
     *,
     spacing_mm: Sequence[float],
     protocol: str = OFFICIAL,
+    labels: Labels | None = None,
 ) -> Scores:
     """Score one mask against another; a 2-D image counts as a volume one voxel thick.
 
     Args:
-        predicted: Label map, mask or probabilities, in 2 or 3 dimensions.
-        reference: Label map with the data set's own stored values, of the same shape.
+        predicted: Label map, or, of a single region, a mask (of bools, or of 0 and 255) or probabilities, of which 0.5
+            and more is lesion; in 2 or 3 dimensions.
+        reference: The same, of the same shape; usually a label map with the data set's own stored values.
         spacing_mm: Distance between neighbouring voxels along each array axis.
         protocol: Whose rules (``lesionlab list protocols``).
+        labels: What stored values mean, in both arrays; ignored ones are erased where the protocol has no rule for
+            them. None takes what the protocol knows; of "lesionlab", that 1 is lesion.
 
     Returns:
         Values under the protocol's names; ``region.metric`` where it scores several regions.
@@ -96,6 +99,7 @@ def score(
         NameUnknownError: No protocol has this name.
         GridError: The shapes differ or have not two or three axes.
         OptionError: `spacing_mm` has not one positive number per axis.
+        LabelError: An array holds a value that nobody declares, or the protocol knows other regions than `labels`.
     """
     if predicted.shape != reference.shape or predicted.ndim not in (2, 3):
         raise GridError(
@@ -105,8 +109,12 @@ def score(
             next_step="resample the prediction to the reference",
         )
     spacing = _checked_spacing(spacing_mm, axes=predicted.ndim)
-    volumes = [np.atleast_3d(array) for array in (predicted, reference)]
-    scores = _build(protocol, LESION).score(volumes[0], volumes[1], spacing_mm=spacing)
+    scoring = Scoring.by([protocol], labels) if labels else Scoring.alone(protocol)
+    volumes = [
+        np.atleast_3d(scoring.stored_values(array, where=where))
+        for array, where in ((predicted, "predicted"), (reference, "reference"))
+    ]
+    scores = [score for _, score in scoring.scores(volumes[0], volumes[1], spacing_mm=spacing)]
     has_one_region = len({score.region for score in scores}) == 1
     named = {score.metric if has_one_region else f"{score.region}.{score.metric}": score for score in scores}
     return Scores(
@@ -206,17 +214,17 @@ def evaluate_cases(
         OptionError: `workers` is less than one.
         NameUnknownError: No protocol has one of the names.
         LayoutError: There is no case, or some lack a prediction or a reference; nothing is scored then.
-        GridError: A prediction lies on another grid than its reference.
-        LabelError: A mask holds a value that `labels` does not declare.
+        GridError: A prediction lies elsewhere than its reference.
+        LabelError: A mask holds a value that `labels` does not declare, or a protocol knows other regions.
     """
-    built = {name: _build(name, labels) for name in _with_official(protocols)}
+    scoring = Scoring.by(_with_official(protocols), labels)
     masks = match_predictions(predictions, cases)
     rules = tuple(
         Rules(name=name, title=rules.title, citation=rules.citation, is_legacy=rules.is_legacy)
-        for name, rules in built.items()
+        for name, rules in scoring.protocols.items()
     )
     with spread(min(workers, len(cases))) as each:
-        rows, lesions = score_cases(cases, masks, labels=labels, protocols=built, each=each)
+        rows, lesions = score_cases(cases, masks, scoring=scoring, each=each)
         provenance = _provenance(predictions, cases, out=out, split_file=split_file)
         report = Report(rows=rows, rules=rules, provenance=provenance)
         pictures = draw_cases(report, cases, masks=masks, labels=labels, each=each)
@@ -265,12 +273,6 @@ def _with_official(names: Sequence[str]) -> list[str]:
     """Return the names, and ordinary rules where all are legacy: no legacy figure is shown alone."""
     is_legacy = [bool(getattr(protocol.get(name), "is_legacy", False)) for name in names]
     return [*names, OFFICIAL] if all(is_legacy) else list(names)
-
-
-def _build(name: str, labels: Labels) -> Protocol:
-    """Make a protocol; those whose regions are the data set's are told its labels."""
-    takes_labels = "labels" in protocol.schema(name).model_fields
-    return protocol.build(name, labels=labels) if takes_labels else protocol.build(name)
 
 
 def _checked_spacing(spacing_mm: Sequence[float], *, axes: int) -> Spacing:

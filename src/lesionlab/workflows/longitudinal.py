@@ -12,14 +12,13 @@ from pathlib import Path
 from lesionlab.core.case import Case, Split
 from lesionlab.core.errors import LayoutError, OptionError
 from lesionlab.core.folder_lock import lock_folder
-from lesionlab.core.labels import Labels, is_one_of
+from lesionlab.core.labels import Labels
 from lesionlab.core.progress import track
 from lesionlab.core.split_rule import select_split
 from lesionlab.core.storage import write_text_atomically
-from lesionlab.engine.case_files import read_mask
-from lesionlab.engine.images import read_label
 from lesionlab.metrics.longitudinal import CHANGES, ChangeLimits, FollowedLesion, follow_lesions
 from lesionlab.pages.longitudinal_page import VisitPair, render_longitudinal
+from lesionlab.workflows.case_masks import on_same_axes, read_case_masks
 from lesionlab.workflows.division import open_divided
 from lesionlab.workflows.prediction_files import match_predictions
 from lesionlab.workflows.sealed import count_evaluation
@@ -79,7 +78,8 @@ def evaluate_longitudinal(
     Raises:
         OptionError: A limit is negative or no number.
         LayoutError: No patient has two visits, or a case lacks a prediction or a reference.
-        GridError: Two visits of a patient lie on different grids, or a prediction on another than its reference.
+        GridError: Two visits of a patient lie on different grids, or a prediction on another than its reference; axes
+            may run another way.
     """
     chosen = _checked(limits or ChangeLimits())
     _, layout = open_divided(data, split_file)
@@ -134,24 +134,22 @@ def _visits(cases: Sequence[Case], *, where: str) -> list[tuple[Case, Case]]:
 def _follow(
     earlier: Case, later: Case, *, masks: Mapping[str, Path], labels: Labels, limits: ChangeLimits
 ) -> list[VisitPair]:
-    references = [read_mask(case, labels) for case in (earlier, later)]
-    predicted = [read_label(masks[case.id]) for case in (earlier, later)]
-    first = references[0]
-    for image, path in (
-        (references[1], later.label),
-        *zip(predicted, (masks[earlier.id], masks[later.id]), strict=True),
-    ):
-        assert earlier.label is not None
-        assert path is not None
-        step = "register the visits to one grid, then outline them there"
-        first.grid.check_same(image.grid, mine=earlier.label, others=path, next_step=step)
-    ignored = [labels.ignored_of(image.array) for image in references]
-    counted = ~(ignored[0] | ignored[1])
+    assert earlier.label is not None
+    assert later.label is not None
+    then = read_case_masks(earlier, masks[earlier.id], labels)
+    step = "register the visits to one grid, then outline them there"
+    now = on_same_axes(
+        read_case_masks(later, masks[later.id], labels), then.grid, mine=earlier.label, others=later.label, advice=step
+    )
+    counted = ~(labels.ignored_of(then.reference) | labels.ignored_of(now.reference))
     pairs = []
-    for side, images in (("predicted", predicted), ("reference", references)):
-        for region, values in labels.regions.items():
-            then, now = (is_one_of(image.array, values) & counted for image in images)
-            lesions = follow_lesions(then, now, spacing_mm=first.grid.spacing_mm, limits=limits)
+    for side, visits in (
+        ("predicted", (then.predicted, now.predicted)),
+        ("reference", (then.reference, now.reference)),
+    ):
+        regions = zip(labels.names, *(labels.regions_of(label) for label in visits), strict=True)
+        for region, before, after in regions:
+            lesions = follow_lesions(before & counted, after & counted, spacing_mm=then.grid.spacing_mm, limits=limits)
             pair = VisitPair(
                 patient=earlier.group, earlier=earlier.id, later=later.id, side=side, region=region, lesions=lesions
             )

@@ -21,10 +21,9 @@ from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.checkpoint import open_checkpoint
 from lesionlab.engine.postprocess import to_masks
 from lesionlab.engine.predictor import Predictor
-from lesionlab.engine.preprocess import read_reference
 from lesionlab.engine.shown_modalities import can_do_without
 from lesionlab.metrics.overlap import Dice
-from lesionlab.transforms.geometry import reorient
+from lesionlab.workflows.case_masks import read_reference_regions
 from lesionlab.workflows.division import open_divided
 from lesionlab.workflows.model_card import card_subsets
 from lesionlab.workflows.sealed import count_subsets
@@ -111,13 +110,11 @@ def _case_dice(predictor: Predictor, case: Case, modalities: tuple[str, ...]) ->
     prediction = predictor.predict(shown)
     grid = prediction.grid
     masks = to_masks(prediction.probabilities, postprocessing, voxel_volume_mm3=grid.voxel_volume_mm3)
-    stored = read_reference(shown, scan=grid, modality=modalities[0], labels=plan.labels)
-    label = reorient(stored.array, source=stored.grid, target=grid)
-    counted, references = ~plan.labels.ignored_of(label), plan.labels.regions_of(label)
+    reference = read_reference_regions(shown, grid=grid, modality=modalities[0], labels=plan.labels)
     dice = Dice(both_empty=1.0)
     return [
-        dice(MaskPair(predicted=mask & counted, reference=reference, spacing_mm=grid.spacing_mm))
-        for mask, reference in zip(masks, references, strict=True)
+        dice(MaskPair(predicted=mask & reference.counted, reference=true, spacing_mm=grid.spacing_mm))
+        for mask, true in zip(masks, reference.masks, strict=True)
     ]
 
 

@@ -24,10 +24,9 @@ from lesionlab.core.storage import write_bytes_atomically, write_text_atomically
 from lesionlab.engine.checkpoint import Checkpoint, open_checkpoint, save_postprocessing
 from lesionlab.engine.postprocess import to_masks
 from lesionlab.engine.predictor import Predictor
-from lesionlab.engine.preprocess import read_reference
 from lesionlab.layouts.opening import open_layout
 from lesionlab.pages.tuning_plot import draw_surface
-from lesionlab.transforms.geometry import reorient
+from lesionlab.workflows.case_masks import read_reference_regions
 from lesionlab.workflows.model_card import card_postprocessing
 from lesionlab.workflows.tune_categories import tune_categories
 
@@ -141,16 +140,14 @@ def _score_case(
     prediction = predictor.predict(case)
     plan = predictor.checkpoint.plan
     labels, modality = plan.labels, plan.recipe.modalities[0]
-    stored = read_reference(case, scan=prediction.grid, modality=modality, labels=labels)
-    label = reorient(stored.array, source=stored.grid, target=prediction.grid)
-    counted, references = ~labels.ignored_of(label), labels.regions_of(label)
     grid = prediction.grid
+    reference = read_reference_regions(case, grid=grid, modality=modality, labels=labels)
     scores = []
     for candidate in candidates:
         masks = to_masks(prediction.probabilities, candidate, voxel_volume_mm3=grid.voxel_volume_mm3)
         pairs = (
-            MaskPair(predicted=mask & counted, reference=reference, spacing_mm=grid.spacing_mm)
-            for mask, reference in zip(masks, references, strict=True)
+            MaskPair(predicted=mask & reference.counted, reference=true, spacing_mm=grid.spacing_mm)
+            for mask, true in zip(masks, reference.masks, strict=True)
         )
         scores.append(np.mean([_value(measured, pair) for pair in pairs]))
     return np.array(scores)
