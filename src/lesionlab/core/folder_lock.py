@@ -37,8 +37,8 @@ def lock_folder(folder: Path) -> Iterator[None]:
         FolderInUseError: Another command writes into the folder; its machine, process and start are named.
         StorageError: The folder cannot be made or written to.
     """
+    is_new = not folder.exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         descriptor, path = _acquire(folder)
     except OSError as error:
         raise StorageError(
@@ -53,6 +53,9 @@ def lock_folder(folder: Path) -> Iterator[None]:
     finally:
         if os.getpid() == holder:
             _release(descriptor, path)
+            if is_new:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()  # only if nothing was written into it
 
 
 def has_files(folder: Path) -> bool:
@@ -64,7 +67,11 @@ def _acquire(folder: Path) -> tuple[int, Path]:
     """Return the descriptor of the locked file, and the file."""
     path = folder / LOCK_FILE
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:
+            continue  # its last holder has just removed the folder, which was empty
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -59,11 +59,6 @@ class FinishedWork:
         """Ids of the cases that were ever finished."""
         return tuple(self._entries)
 
-    @property
-    def makers(self) -> frozenset[str]:
-        """Keys of the checkpoints that made what is there."""
-        return frozenset(entry.made_by for entry in self._entries.values() if entry.made_by)
-
     def is_done(self, case_id: str, *, key: str) -> bool:
         """Return whether the case was finished from the same input, and all its files are still there."""
         entry = self._entries.get(case_id)

@@ -2,10 +2,8 @@
 
 import logging
 import math
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -29,16 +27,17 @@ from lesionlab.workflows.case_pictures import draw_cases
 from lesionlab.workflows.category_files import TABLE_FILE
 from lesionlab.workflows.division import open_divided
 from lesionlab.workflows.evaluate_categories import evaluate_categories
-from lesionlab.workflows.made_by import read_maker
+from lesionlab.workflows.made_by import NOBODY, Makers, makers_of_categories, makers_of_masks
 from lesionlab.workflows.model_card import card_evaluation
 from lesionlab.workflows.prediction_files import is_table_of_pairs, match_predictions
 from lesionlab.workflows.score_cases import Scoring, score_cases
-from lesionlab.workflows.sealed import count_evaluation
 
 logger = logging.getLogger(__name__)
 
 PAGE_FILE = "report.html"
 OFFICIAL = "lesionlab"
+MADE_BY = "predictions made by"
+"""Name of the line of a report's provenance that names checkpoints."""
 SOFTWARE = ("lesionlab", "numpy", "scipy", "connected-components-3d", "nibabel")
 
 
@@ -64,6 +63,7 @@ class Evaluation:
         files: Every file written, the page included.
         measures: Of a classification, over all cases; empty for masks.
         lesions: Of masks, every lesion of both.
+        makers: Which checkpoints made the predictions.
     """
 
     report: Report
@@ -71,6 +71,7 @@ class Evaluation:
     files: tuple[Path, ...]
     measures: tuple[Measure, ...] = ()
     lesions: tuple[LesionRow, ...] = ()
+    makers: Makers = NOBODY
 
 
 def score(
@@ -162,11 +163,12 @@ def evaluate(
     with lock_folder(out):
         table = predictions / TABLE_FILE if predictions.is_dir() else predictions
         if table.is_file() and not is_table_of_pairs(table):
-            provenance = _provenance(predictions, cases, out=out, split_file=split_file)
+            makers = makers_of_categories(table, [case.id for case in cases])
+            provenance = _provenance(makers, predictions, cases, out=out, split_file=split_file)
             report, measures, files = evaluate_categories(
                 table, cases, out, provenance=provenance, title=title, notice=notice
             )
-            found = Evaluation(report=report, page=files[0], files=files, measures=measures)
+            found = Evaluation(report=report, page=files[0], files=files, measures=measures, makers=makers)
         else:
             found = evaluate_cases(
                 predictions,
@@ -179,9 +181,7 @@ def evaluate(
                 workers=workers,
                 split_file=split_file,
             )
-        card = _note_on_card(
-            found, predictions, cases, data=name, citation=find_citation(layout.folder), title=title, notice=notice
-        )
+        card = _note_on_card(found, cases, data=name, citation=find_citation(layout.folder), title=title, notice=notice)
         return replace(found, files=(*found.files, *card))
 
 
@@ -219,13 +219,14 @@ def evaluate_cases(
     """
     scoring = Scoring.by(_with_official(protocols), labels)
     masks = match_predictions(predictions, cases)
+    makers = makers_of_masks(masks)
     rules = tuple(
         Rules(name=name, title=rules.title, citation=rules.citation, is_legacy=rules.is_legacy)
         for name, rules in scoring.protocols.items()
     )
     with spread(min(workers, len(cases))) as each:
         rows, lesions = score_cases(cases, masks, scoring=scoring, each=each)
-        provenance = _provenance(predictions, cases, out=out, split_file=split_file)
+        provenance = _provenance(makers, predictions, cases, out=out, split_file=split_file)
         report = Report(rows=rows, rules=rules, provenance=provenance)
         pictures = draw_cases(report, cases, masks=masks, labels=labels, each=each)
         tables = report.write(out)
@@ -233,12 +234,11 @@ def evaluate_cases(
         page = render_report(report, title=title, notice=notice, pictures=pictures, lesions=lesions)
     write_text_atomically(out / PAGE_FILE, page)
     files = (out / PAGE_FILE, *tables, out / LESIONS_FILE)
-    return Evaluation(report=report, page=out / PAGE_FILE, files=files, lesions=tuple(lesions))
+    return Evaluation(report=report, page=out / PAGE_FILE, files=files, lesions=tuple(lesions), makers=makers)
 
 
 def _note_on_card(
     found: Evaluation,
-    predictions: Path,
     cases: Sequence[Case],
     *,
     data: str,
@@ -248,7 +248,9 @@ def _note_on_card(
 ) -> tuple[Path, ...]:
     """Add the evaluation to the model card of the checkpoint that made the predictions, where there is one."""
     try:
-        maker = read_maker(predictions)
+        maker = found.makers.sole
+        if maker is None and found.makers.made:
+            logger.warning("no model card was written, for not all is of one checkpoint: %s", found.makers.describe())
         checkpoint = maker.find() if maker else None
         if checkpoint is None:
             return ()
@@ -287,7 +289,7 @@ def _checked_spacing(spacing_mm: Sequence[float], *, axes: int) -> Spacing:
     return (x, y, z)
 
 
-def _provenance(predictions: Path, cases: Sequence[Case], *, out: Path, split_file: Path | None) -> dict[str, str]:
-    """Return the software, and how often sealed cases were evaluated; this evaluation is counted."""
-    software = {name: version(name) for name in SOFTWARE} | {"Python": platform.python_version()}
-    return software | count_evaluation(predictions, cases, out=out, split_file=split_file)
+def _provenance(
+    makers: Makers, predictions: Path, cases: Sequence[Case], *, out: Path, split_file: Path | None
+) -> dict[str, str]:
+    """Return software and makers, and how often sealed cases were evaluated; this evaluation is counted."""

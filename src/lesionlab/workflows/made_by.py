@@ -1,19 +1,26 @@
-"""A note beside predictions: which checkpoint made them."""
+"""Prediction provenance: notes beside predictions, of the checkpoint that made each of them."""
 
 import json
 import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lesionlab.core.content_key import content_key
+from lesionlab.core.content_key import content_key, file_digest
 from lesionlab.core.errors import StorageError
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.checkpoint import Checkpoint, open_checkpoint, training_of
+from lesionlab.engine.finished_work import read_finished
+from lesionlab.workflows.category_files import TABLE_FILE, read_category_file, table_of
 
 logger = logging.getLogger(__name__)
 
 NOTE_FILE = "made_by.json"
+RECORD_FILE = "predictions.json"
+"""Which masks are finished, and which checkpoint made each of them."""
 
 
 class MadeBy(BaseModel):
@@ -54,34 +61,145 @@ class MadeBy(BaseModel):
         return found
 
 
+class _Note(MadeBy):
+    """The content of made_by.json: the last maker, and earlier ones of which predictions are still there."""
+
+    earlier: tuple[MadeBy, ...] = ()
+
+    @property
+    def makers(self) -> dict[str, MadeBy]:
+        """All of them by key."""
+        return {maker.weights: _plain(maker) for maker in (*self.earlier, self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Makers:
+    """Which checkpoints made the predictions of some cases.
+
+    Attributes:
+        cases: Ids of all cases.
+        made: Case id -> the checkpoint that made its prediction; only those that a note beside it speaks of.
+        changed: Ids of those whose prediction is not as that checkpoint wrote it.
+    """
+
+    cases: tuple[str, ...]
+    made: dict[str, MadeBy]
+    changed: frozenset[str]
+
+    @property
+    def sole(self) -> MadeBy | None:
+        """The one checkpoint that made every prediction, each being as it was written; None where there is none."""
+        makers = {maker.weights: maker for maker in self.made.values()}
+        is_whole = len(makers) == 1 and len(self.made) == len(self.cases) and not self.changed
+        return next(iter(makers.values())) if is_whole else None
+
+    def describe(self) -> str:
+        """Return in words who made the predictions; an empty string where no note speaks of any of them."""
+        counts = Counter((maker.training.name, maker.weights) for maker in self.made.values())
+        words = [f"{name} (key {key}): {count} cases" for (name, key), count in sorted(counts.items())]
+        unknown = len(self.cases) - len(self.made)
+        if words and unknown:
+            words.append(f"unknown: {unknown} cases")
+        if self.changed:
+            words.append(f"changed since they were written: {len(self.changed)} cases")
+        return "; ".join(words)
+
+
+NOBODY = Makers(cases=(), made={}, changed=frozenset())
+
+
 def note_maker(checkpoint: Checkpoint, out: Path) -> None:
-    """Leave word beside predictions of the checkpoint that makes them.
+    """Leave word beside predictions of the checkpoint that makes them, and of those that made others still there.
 
     Raises:
         StorageError: The note could not be written.
     """
-    note = MadeBy(checkpoint=checkpoint.folder.resolve(), weights=maker_key(checkpoint), sealed=checkpoint.plan.sealed)
+    key = maker_key(checkpoint)
+    categories = read_category_file(out)
+    used = {entry.made_by for entry in read_finished(out / RECORD_FILE).values()}
+    used |= {said.made_by for said in (categories.cases.values() if categories else ())}
+    try:
+        earlier = _read_note(out)
+    except StorageError as error:
+        logger.warning("%s; it is written anew", error)
+        earlier = None
+    makers = earlier.makers.values() if earlier else ()
+    note = _Note(
+        checkpoint=checkpoint.folder.resolve(),
+        weights=key,
+        sealed=checkpoint.plan.sealed,
+        earlier=tuple(_plain(maker) for maker in makers if maker.weights in used - {key}),
+    )
     write_text_atomically(out / NOTE_FILE, note.model_dump_json(indent=1) + "\n")
 
 
 def read_maker(predictions: Path) -> MadeBy | None:
-    """Return what made predictions; None where nothing says so, as for those of other tools.
+    """Return what made predictions last; None where nothing says so, as for those of other tools.
 
     Raises:
         StorageError: The note is damaged.
     """
-    path = predictions / NOTE_FILE
-    if not path.exists():
-        return None
+    note = _read_note(predictions)
+    return None if note is None else _plain(note)
+
+
+def makers_of_masks(masks: Mapping[str, Path]) -> Makers:
+    """Return which checkpoints made masks, by case id, wherever they lie.
+
+    Raises:
+        StorageError: A note beside them is damaged.
+    """
+    made: dict[str, MadeBy] = {}
+    changed = set()
+    for folder in {mask.parent for mask in masks.values()}:
+        makers = _makers_in(folder)
+        entries = {name: entry for entry in read_finished(folder / RECORD_FILE).values() for name in entry.files}
+        for case_id, mask in masks.items():
+            entry = entries.get(mask.name) if mask.parent == folder else None
+            if entry is not None and entry.made_by in makers:
+                made[case_id] = makers[entry.made_by]
+                if entry.digests.get(mask.name) != file_digest(mask):
+                    changed.add(case_id)
+    return Makers(cases=tuple(masks), made=made, changed=frozenset(changed))
+
+
+def makers_of_categories(table: Path, case_ids: Sequence[str]) -> Makers:
+    """Return which checkpoints made the probabilities of a table.
+
+    Raises:
+        StorageError: A note beside it is damaged.
+    """
+    content = read_category_file(table.parent) if table.name == TABLE_FILE else None
+    if content is None:
+        return Makers(cases=tuple(case_ids), made={}, changed=frozenset())
+    makers = _makers_in(table.parent)
+    keys = {case_id: content.cases[case_id].made_by for case_id in case_ids if case_id in content.cases}
+    made = {case_id: makers[key] for case_id, key in keys.items() if key in makers}
+    is_changed = table.read_text(encoding="utf-8") != table_of(content)
+    return Makers(cases=tuple(case_ids), made=made, changed=frozenset(made if is_changed else ()))
+
+
+def _makers_in(folder: Path) -> dict[str, MadeBy]:
+    note = _read_note(folder)
+    return note.makers if note else {}
+
+
+def _read_note(folder: Path) -> _Note | None:
     try:
-        return MadeBy.model_validate_json(path.read_bytes())
+        return _Note.model_validate_json((folder / NOTE_FILE).read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except ValidationError as error:
         raise StorageError(
             "a note of the checkpoint that made these predictions",
             found=f"{error.error_count()} entries that are wrong or missing",
-            where=path,
+            where=folder / NOTE_FILE,
             next_step="predict again",
         ) from error
+
+
+def _plain(maker: MadeBy) -> MadeBy:
+    return MadeBy.model_validate(maker.model_dump(include=set(MadeBy.model_fields)))
 
 
 def maker_key(checkpoint: Checkpoint) -> str:

@@ -28,7 +28,7 @@ from lesionlab.engine.pictures import PICTURE_ENDINGS, picture_of_mask
 from lesionlab.engine.postprocess import to_label_map, to_masks
 from lesionlab.engine.predictor import Predictor
 from lesionlab.workflows.division import open_divided
-from lesionlab.workflows.made_by import maker_key, note_maker
+from lesionlab.workflows.made_by import RECORD_FILE, maker_key, note_maker
 from lesionlab.workflows.predict_categories import predict_categories
 
 
@@ -88,7 +88,7 @@ def predict(
         predictor = Predictor(opened, inference)
         regions = stored_values(opened.plan, layout.labels)
         state = _state_of(opened, [inference.model_dump(), save_probabilities, regions])
-        work = FinishedWork(out / "predictions.json", made_by=maker_key(opened))
+        work = FinishedWork(out / RECORD_FILE, made_by=maker_key(opened))
         failures = work_through_cases(
             cases,
             what="predicting",
