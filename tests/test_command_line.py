@@ -32,7 +32,10 @@ WORDS: dict[str, tuple[tuple[str, ...], set[str]]] = {
         {"--change", "--start-from", "--store", "--workers", "--stop-after", "--split-file", "--fold"}
         | {"--max-time", "--extend", "--no-extend", "--fraction", "--seeds", "--cluster", "--mlflow"},
     ),
-    "pretrain": (("recipe", "data", "out"), {"--change", "--store", "--workers", "--stop-after", "--max-time"}),
+    "pretrain": (
+        ("recipe", "data", "out"),
+        {"--change", "--store", "--workers", "--stop-after", "--max-time", "--split-file"},
+    ),
     "embed": (("data", "out"), {"--checkpoint", "--modality", "--split"}),
     "tune": (("checkpoint", "data"), {"--score", "--hyperparameters", "--workers", "--split-file"}),
     "predict": (

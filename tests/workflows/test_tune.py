@@ -1,6 +1,7 @@
 """Tuning chooses on validation cases alone, keeps the choice in the checkpoint, and predict uses it."""
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from tiny_training import save
 
-from lesionlab.core.errors import GridError, LabelError, LayoutError, OptionError
+from lesionlab.core.errors import GridError, LabelError, LayoutError, OptionError, SplitError
 from lesionlab.engine.checkpoint import open_checkpoint
 from lesionlab.workflows.predict import predict
 from lesionlab.workflows.train import Trained
@@ -39,21 +40,24 @@ def dice(predicted: np.ndarray, reference: np.ndarray) -> float:
     return 2 * int((predicted & reference).sum()) / total if total else 1.0
 
 
-def test_the_best_of_the_table_is_kept_and_predict_reaches_it(checkpoint: Path, data: Path, tmp_path: Path):
+def test_the_choice_is_kept_and_predict_reaches_it(
+    checkpoint: Path, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
     tuned = tune(checkpoint, f"wmh2017:{data}", thresholds=THRESHOLDS, smallest_lesions_mm3=SIZES)
     assert open_checkpoint(checkpoint).postprocessing == tuned.postprocessing
-    assert tuned.postprocessing.chosen_by == "highest mean dice of 1 validation cases"
+    assert "mean dice" in tuned.postprocessing.chosen_by
+    assert "of 1 of 1 validation cases" in tuned.postprocessing.chosen_by
     assert all(file.exists() for file in tuned.files)
     with (checkpoint / "tuning.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(THRESHOLDS) * len(SIZES)
-    best = max(rows, key=lambda row: float(row["mean_dice"]))  # the first of equals
-    chosen = tuned.postprocessing
-    assert (float(best["threshold"]), float(best["smallest_lesion_mm3"])) == (
-        chosen.threshold,
-        chosen.smallest_lesion_mm3,
-    )
-    assert float(best["mean_dice"]) == pytest.approx(tuned.score, abs=1e-6)
+    assert {row["standard_error_of_difference_from_best"] for row in rows} == {""}
+    setting = tuned.postprocessing
+    assert (setting.threshold, setting.smallest_lesion_mm3) == (0.5, 0.0)  # one case tells nothing apart
+    assert "one validation case cannot tell settings apart" in caplog.text
+    assert "threshold 0.5 is the last one that was tried" in caplog.text
+    (row,) = (row for row in rows if (row["threshold"], row["smallest_lesion_mm3"]) == ("0.5", "0.0"))
+    assert float(row["mean_dice"]) == pytest.approx(tuned.score, abs=1e-6)
     predict(checkpoint, f"wmh2017:{data}", tmp_path / "out")
     (case,) = open_checkpoint(checkpoint).plan.validation_cases
     predicted = np.asarray(nibabel.load(tmp_path / "out" / f"{case}_mask.nii.gz").dataobj) > 0
@@ -93,6 +97,41 @@ def test_data_without_the_validation_cases_are_refused(checkpoint: Path, data: P
     shutil.rmtree(folder_of(data, case))
     with pytest.raises(LayoutError, match=f"validation cases \\({case}"):
         tune(checkpoint, f"wmh2017:{data}")
+
+
+def test_test_cases_of_the_same_id_never_choose(checkpoint: Path, data: Path):
+    """Another hospital's test set, numbered alike; or the own one, moved to test afterwards."""
+    (case,) = open_checkpoint(checkpoint).plan.validation_cases
+    folder = folder_of(data, case)
+    folder.rename(data / "test" / "Utrecht" / folder.name)
+    with pytest.raises(SplitError, match=f"1 of the plan's validation cases are test cases here: {case}"):
+        tune(checkpoint, f"wmh2017:{data}")
+
+
+def test_other_images_of_the_same_id_never_choose(checkpoint: Path, data: Path):
+    (case,) = open_checkpoint(checkpoint).plan.validation_cases
+    path = folder_of(data, case) / "pre" / "T1.nii.gz"
+    save(path, np.asarray(nibabel.load(path).dataobj) + 1)
+    with pytest.raises(LayoutError, match=f"others under the same id: {case}"):
+        tune(checkpoint, f"wmh2017:{data}")
+
+
+def test_a_test_case_of_the_split_file_never_chooses(checkpoint: Path, data: Path, tmp_path: Path):
+    (case,) = open_checkpoint(checkpoint).plan.validation_cases
+    for part, said in (("test", "are test cases here"), ("sealed", "sealed test set")):
+        (tmp_path / "split.csv").write_text(f"id,part\n{case},{part}\n")
+        with pytest.raises(SplitError, match=said):
+            tune(checkpoint, f"wmh2017:{data}", split_file=tmp_path / "split.csv")
+
+
+def test_missing_validation_cases_are_said(checkpoint: Path, data: Path, caplog: pytest.LogCaptureFixture):
+    plan = json.loads((checkpoint / "plan.json").read_text())
+    plan["validation_cases"].append("Utrecht_77")
+    del plan["validation_images"], plan["training_images"]  # as plans were before they had keys
+    (checkpoint / "plan.json").write_text(json.dumps(plan))
+    tuned = tune(checkpoint, f"wmh2017:{data}", thresholds=(0.5,), smallest_lesions_mm3=(0.0,))
+    assert "1 of 2 validation cases are used; missing: Utrecht_77" in caplog.text
+    assert tuned.postprocessing.chosen_by == "highest mean dice of 1 of 2 validation cases"
 
 
 def test_a_mask_that_does_not_belong_to_the_scan_is_refused(checkpoint: Path, data: Path):

@@ -103,18 +103,17 @@ def tune(
         score: Metric to be highest on average (lesionlab list metrics).
         hyperparameters: A study as TOML: recipe, trials, and the ranges of the keys that are varied.
         workers: Processes that prepare samples in a search.
-        split_file: Which case is in which fold, for a search.
+        split_file: Which case is in which part; its test cases are refused, and a search takes a fold of it.
     """
     if hyperparameters is not None:
         return _search(hyperparameters, data, checkpoint, workers=workers, split_file=split_file)
 
     from lesionlab.workflows.tune import tune as run
 
-    tuned = run(checkpoint, data, score=score)
-    chosen = tuned.postprocessing
-    print(
-        f"threshold {chosen.threshold:g}, smallest lesion {chosen.smallest_lesion_mm3:g} mm3: {score} {tuned.score:.3f}"
-    )
+    tuned = run(checkpoint, data, score=score, split_file=split_file)
+    setting = tuned.postprocessing
+    smallest = f", smallest lesion {setting.smallest_lesion_mm3:g} mm3" if tuned.has_smallest_lesion else ""
+    print(f"threshold {setting.threshold:g}{smallest}: {tuned.score_name} {tuned.score:.3f} ({setting.chosen_by})")
     return name_files(tuned.files)
 
 

@@ -14,14 +14,16 @@ def draw_surface(
     thresholds: Sequence[float],
     sizes: Sequence[float],
     score: str,
+    chosen: int,
 ) -> bytes:
-    """Return a PNG with one coloured field per pair, the best one framed.
+    """Return a PNG with one coloured field per pair, the chosen one framed.
 
     Args:
         surface: Mean scores.
         thresholds: One per row.
         sizes: Smallest lesions in mm3, one per column.
         score: Name of the metric.
+        chosen: Place of the chosen pair, counted row by row.
     """
     figure = Figure(figsize=(1.5 + 0.7 * len(sizes), 1.5 + 0.28 * len(thresholds)), layout="constrained")
     axes = figure.subplots()
@@ -30,8 +32,8 @@ def draw_surface(
     axes.set_yticks(range(len(thresholds)), [f"{threshold:g}" for threshold in thresholds])
     axes.set_xlabel("smallest lesion (mm³)")
     axes.set_ylabel("threshold")
-    row, column = np.unravel_index(int(surface.argmax()), surface.shape)
-    axes.set_title(f"mean {score} of validation cases; best {surface[row, column]:.3f}")
+    row, column = np.unravel_index(chosen, surface.shape)
+    axes.set_title(f"mean {score} of validation cases; chosen {surface[row, column]:.3f}, best {surface.max():.3f}")
     axes.plot(column, row, marker="s", markersize=14, fillstyle="none", color="white", markeredgewidth=2)
     figure.colorbar(picture)
     buffer = io.BytesIO()

@@ -5,7 +5,6 @@ import io
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -14,24 +13,32 @@ from jaxtyping import Float
 import lesionlab.metrics
 import lesionlab.networks  # noqa: F401  # registers what a plan may name
 from lesionlab.core.case import Case
-from lesionlab.core.errors import LayoutError, OptionError
+from lesionlab.core.errors import OptionError
 from lesionlab.core.folder_lock import lock_folder
 from lesionlab.core.metric import MaskPair, Metric, metric
 from lesionlab.core.postprocessing import Postprocessing
 from lesionlab.core.progress import track
-from lesionlab.core.split import refuse_sealed
 from lesionlab.core.storage import write_bytes_atomically, write_text_atomically
-from lesionlab.engine.checkpoint import Checkpoint, open_checkpoint, save_postprocessing
+from lesionlab.engine.checkpoint import open_checkpoint, save_postprocessing
 from lesionlab.engine.postprocess import to_masks
 from lesionlab.engine.predictor import Predictor
-from lesionlab.layouts.opening import open_layout
 from lesionlab.pages.tuning_plot import draw_surface
 from lesionlab.workflows.case_masks import read_reference_regions
 from lesionlab.workflows.model_card import card_postprocessing
 from lesionlab.workflows.tune_categories import tune_categories
+from lesionlab.workflows.tuning_choice import (
+    STANDARD_ERROR,
+    Choice,
+    choose_setting,
+    describe_choice,
+    leave_one_out_means,
+    warn_of_choice,
+)
+from lesionlab.workflows.validation_cases import find_validation_cases
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 20))
 SMALLEST_LESIONS_MM3 = (0.0, 3.0, 6.0, 10.0, 15.0, 25.0, 50.0)
+TABLE_FILE, PICTURE_FILE = "tuning.csv", "tuning.png"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +48,15 @@ class Tuned:
     Attributes:
         postprocessing: Now in the checkpoint.
         score: Its mean over validation cases.
+        score_name: The metric: "dice", or of a classifier "balanced_accuracy" and the like.
+        has_smallest_lesion: Whether a smallest lesion was chosen, too; False of a classifier.
         files: Table and picture of all scores, and the file of the choice.
     """
 
     postprocessing: Postprocessing
     score: float
+    score_name: str
+    has_smallest_lesion: bool
     files: tuple[Path, ...]
 
 
@@ -56,14 +67,17 @@ def tune(
     score: str = "dice",
     thresholds: Sequence[float] = THRESHOLDS,
     smallest_lesions_mm3: Sequence[float] = SMALLEST_LESIONS_MM3,
+    split_file: Path | None = None,
 ) -> Tuned:
-    """Score every pair of threshold and smallest lesion on the validation cases, and keep the best.
+    """Score every pair of threshold and smallest lesion on the validation cases, and keep the best by the 1 SE rule.
 
     Of a classifier of two categories, the threshold above which the second is predicted is chosen; `score` is then
     balanced_accuracy (also where dice is asked for, which cases do not have), accuracy or f1.
 
-    Only cases that the plan names for validation are used, so that test cases can never choose. Of equal scores the
-    first wins: the lowest threshold, then the smallest size.
+    Only cases that the plan names for validation are used, with the images that they had then, so that test cases can
+    never choose. Of the pairs whose mean score is below the highest by no more than the standard error of the paired
+    differences over cases, the one that changes least wins: the threshold nearest to 0.5, then the smallest lesion
+    nearest to 0. With one case, which has no standard error, these are 0.5 and 0 mm3.
 
     Args:
         checkpoint: Folder of a checkpoint, or of a training (its best is used).
@@ -72,20 +86,23 @@ def tune(
             and without prediction scores 1.
         thresholds: Candidates.
         smallest_lesions_mm3: Candidates.
+        split_file: That the cases were divided by; its test cases are refused.
 
     Raises:
         OptionError: The metric is no fraction.
-        LayoutError: The data hold none of the plan's validation cases.
-        SplitError: A validation case belongs to a sealed test set.
+        LayoutError: The data hold none of the plan's validation cases, or other images under their ids.
+        SplitError: A validation case is a test case here, or belongs to a sealed test set.
         LesionlabError: Checkpoint or data cannot be used.
     """
     opened = open_checkpoint(checkpoint)
-    cases = _validation_cases(opened, data)
+    cases = find_validation_cases(opened, data, split_file=split_file)
+    said = f"{len(cases)} of {len(opened.plan.validation_cases)} validation cases"
     with lock_folder(opened.training):
         if opened.plan.categories:
             named = "balanced_accuracy" if score == "dice" else score
-            choice, value, written = tune_categories(opened, cases, score=named, thresholds=thresholds)
-            return Tuned(postprocessing=choice, score=value, files=(*written, card_postprocessing(opened, choice)))
+            setting, value, files = tune_categories(opened, cases, score=named, thresholds=thresholds, said=said)
+            files = (*files, card_postprocessing(opened, setting))
+            return Tuned(postprocessing=setting, score=value, score_name=named, has_smallest_lesion=False, files=files)
         measured = _fraction(score)
         predictor = Predictor(opened, opened.plan.recipe.inference)
         candidates = [
@@ -94,15 +111,28 @@ def tune(
         ]
         tracked = track(cases, what="tuning", total=len(cases))
         scores = np.stack([_score_case(predictor, case, candidates=candidates, measured=measured) for case in tracked])
-        surface = scores.mean(axis=0).reshape(len(thresholds), len(smallest_lesions_mm3))
-        best = int(surface.argmax())
-        how = f"highest mean {score} of {len(cases)} validation cases"
-        chosen = candidates[best].model_copy(update={"chosen_by": how})
-        save_postprocessing(opened, chosen)
-        card = card_postprocessing(opened, chosen)
-        files = _write_surface(opened.folder, surface, score=score, thresholds=thresholds, sizes=smallest_lesions_mm3)
-        made = (*files, opened.folder / "postprocessing.json", card)
-        return Tuned(postprocessing=chosen, score=float(surface.flat[best]), files=made)
+        means = scores.mean(axis=0)
+        choice = choose_setting(candidates, means, leave_one_out_means(scores))
+        how = describe_choice(choice, means, score=f"mean {score}", cases=said)
+        setting = candidates[choice.place].model_copy(update={"chosen_by": how})
+        warn_of_choice(setting, cases=len(cases), thresholds=thresholds, smallest_lesions_mm3=smallest_lesions_mm3)
+        save_postprocessing(opened, setting)
+        table = _table(candidates, means, choice, score=score)
+        surface = means.reshape(len(thresholds), len(smallest_lesions_mm3))
+        picture = draw_surface(
+            surface, thresholds=thresholds, sizes=smallest_lesions_mm3, score=score, chosen=choice.place
+        )
+        write_text_atomically(opened.folder / TABLE_FILE, table)
+        write_bytes_atomically(opened.folder / PICTURE_FILE, picture)
+        made = (opened.folder / name for name in (TABLE_FILE, PICTURE_FILE, "postprocessing.json"))
+        files = (*made, card_postprocessing(opened, setting))
+        return Tuned(
+            postprocessing=setting,
+            score=float(means[choice.place]),
+            score_name=score,
+            has_smallest_lesion=True,
+            files=files,
+        )
 
 
 def _fraction(score: str) -> Metric:
@@ -115,23 +145,6 @@ def _fraction(score: str) -> Metric:
             next_step="choose dice, lesion_f1 or another of lesionlab list metrics",
         )
     return measured
-
-
-def _validation_cases(checkpoint: Checkpoint, data: str) -> list[Case]:
-    _, layout = open_layout(data)
-    checkpoint.check_modalities(layout.modalities, where=data)
-    wanted = set(checkpoint.plan.validation_cases)
-    refuse_sealed(wanted, checkpoint.plan.sealed, where=checkpoint.folder)
-    is_known = attrgetter("category" if checkpoint.plan.categories else "label")
-    cases = [case for case in layout.cases() if case.id in wanted and is_known(case) is not None]
-    if not cases:
-        raise LayoutError(
-            f"the plan's validation cases ({', '.join(sorted(wanted)[:4])}, ...)",
-            found="none of them",
-            where=data,
-            next_step="give the data that the network was trained with",
-        )
-    return cases
 
 
 def _score_case(
@@ -161,20 +174,13 @@ def _value(measured: Metric, pair: MaskPair) -> float:
     return value
 
 
-def _write_surface(
-    folder: Path,
-    surface: Float[np.ndarray, "threshold size"],
-    *,
-    score: str,
-    thresholds: Sequence[float],
-    sizes: Sequence[float],
-) -> tuple[Path, Path]:
+def _table(
+    candidates: Sequence[Postprocessing], means: Float[np.ndarray, "candidate"], choice: Choice, *, score: str
+) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["threshold", "smallest_lesion_mm3", f"mean_{score}"])
-    for (threshold, size), value in zip(itertools.product(thresholds, sizes), surface.ravel(), strict=True):
-        writer.writerow([threshold, size, f"{value:.6f}"])
-    table, picture = folder / "tuning.csv", folder / "tuning.png"
-    write_text_atomically(table, buffer.getvalue())
-    write_bytes_atomically(picture, draw_surface(surface, thresholds=thresholds, sizes=sizes, score=score))
-    return table, picture
+    writer.writerow(["threshold", "smallest_lesion_mm3", f"mean_{score}", STANDARD_ERROR])
+    for candidate, mean, error in zip(candidates, means, choice.standard_errors, strict=True):
+        words = [f"{mean:.6f}", "" if np.isnan(error) else f"{error:.6f}"]
+        writer.writerow([candidate.threshold, candidate.smallest_lesion_mm3, *words])
+    return buffer.getvalue()
