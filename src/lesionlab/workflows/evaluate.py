@@ -293,3 +293,6 @@ def _provenance(
     makers: Makers, predictions: Path, cases: Sequence[Case], *, out: Path, split_file: Path | None
 ) -> dict[str, str]:
     """Return software and makers, and how often sealed cases were evaluated; this evaluation is counted."""
+    software = {name: version(name) for name in SOFTWARE} | {"Python": platform.python_version()}
+    made = {MADE_BY: makers.describe()} if makers.made else {}
+    return software | made | count_evaluation(predictions, cases, out=out, split_file=split_file)
