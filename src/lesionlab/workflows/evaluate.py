@@ -2,8 +2,10 @@
 
 import logging
 import math
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,7 @@ from lesionlab.workflows.made_by import NOBODY, Makers, makers_of_categories, ma
 from lesionlab.workflows.model_card import card_evaluation
 from lesionlab.workflows.prediction_files import is_table_of_pairs, match_predictions
 from lesionlab.workflows.score_cases import Scoring, score_cases
+from lesionlab.workflows.sealed import count_evaluation
 
 logger = logging.getLogger(__name__)
 
