@@ -74,6 +74,50 @@ def test_a_lesion_goes_before_other_masks(tmp_path: Path):
     assert case.label == tmp_path / masks[1]
 
 
+@pytest.mark.parametrize("subject", ["brain1", "head1", "lesion2", "tissue", "aseg", "L", "GM"])
+@pytest.mark.parametrize("mask", ["label-L_mask", "label-lesion_mask", "label-stroke_mask", "dseg", "desc-manual_mask"])
+def test_the_name_of_a_subject_says_nothing_about_masks(tmp_path: Path, subject: str, mask: str):
+    stem = f"sub-{subject}/anat/sub-{subject}"
+    others = [
+        f"derivatives/a/{stem}_{name}_mask.nii" for name in ("label-GM", "label-brain", "desc-brain", "label-CSF")
+    ]
+    touch(tmp_path, f"{stem}_T1w.nii.gz", f"derivatives/a/{stem}_{mask}.nii", *others)
+    (case,) = Bids(tmp_path).cases()
+    assert case.label == tmp_path / f"derivatives/a/{stem}_{mask}.nii"
+    assert len(case.notes) == 3
+
+
+def test_a_letter_is_a_lesion_only_as_a_label(tmp_path: Path):
+    masks = (
+        "derivatives/a/sub-1/anat/sub-1_hemi-L_label-GM_mask.nii",
+        "derivatives/a/sub-1/anat/sub-1_label-L_mask.nii",
+    )
+    touch(tmp_path, "sub-1/anat/sub-1_T1w.nii.gz", *masks)
+    (case,) = Bids(tmp_path).cases()
+    assert case.label == tmp_path / masks[1]
+
+
+def test_phase_images_and_defacing_are_no_modalities(tmp_path: Path):
+    touch(
+        tmp_path,
+        "sub-1/anat/sub-1_part-mag_T1w.nii",
+        "sub-1/anat/sub-1_part-phase_T1w.nii",
+        "sub-1/anat/sub-1_mod-T1w_defacemask.nii",
+        "sub-1/dwi/sub-1_trace.nii",
+        "sub-1/dwi/sub-1_ADC.nii",
+    )
+    (case,) = Bids(tmp_path).cases()
+    assert {modality: path.name for modality, path in case.images.items()} == {
+        "t1": "sub-1_part-mag_T1w.nii",
+        "dwi": "sub-1_trace.nii",
+        "adc": "sub-1_ADC.nii",
+    }
+    assert sorted(case.notes) == [
+        "sub-1_mod-T1w_defacemask.nii is not used: another image or mask",
+        "sub-1_part-phase_T1w.nii is not used: another image or mask",
+    ]
+
+
 def test_two_masks_are_refused_until_one_is_chosen(tmp_path: Path):
     masks = [f"derivatives/{rater}/sub-1/anat/sub-1_label-lesion_mask.nii" for rater in ("anna", "ben")]
     touch(tmp_path, "sub-1/anat/sub-1_T1w.nii.gz", *masks)

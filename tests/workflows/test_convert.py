@@ -116,13 +116,32 @@ def test_bids_has_its_names(tmp_path: Path):
         "sub-anna/ses-1/anat/sub-anna_ses-1_T1w.nii.gz",
         "sub-anna/ses-2/anat/sub-anna_ses-2_FLAIR.nii.gz",
         "sub-anna/ses-2/anat/sub-anna_ses-2_T1w.nii.gz",
-        f"{masks}/sub-anna/ses-1/anat/sub-anna_ses-1_space-orig_desc-lesion_dseg.nii.gz",
-        f"{masks}/sub-anna/ses-2/anat/sub-anna_ses-2_space-orig_desc-lesion_dseg.nii.gz",
+        f"{masks}/sub-anna/ses-1/anat/sub-anna_ses-1_desc-lesion_dseg.nii.gz",
+        f"{masks}/sub-anna/ses-2/anat/sub-anna_ses-2_desc-lesion_dseg.nii.gz",
     }
     assert (
         json.loads((tmp_path / "out" / masks / "dataset_description.json").read_text())["DatasetType"] == "derivative"
     )
     assert "3\tWT+TC+ET\n4\tignored\n" in (tmp_path / "out" / masks / "desc-lesion_dseg.tsv").read_text()
+
+
+def test_bids_has_a_label_for_lesions_and_ignores_what_it_has_no_name_for(tmp_path: Path):
+    names = ("mask", "dwi", "adc", "ct", "swi", "t2star")
+    for name in names:
+        write_image(tmp_path / "data" / f"{name}.nii.gz", np.zeros(GRID.shape, dtype=np.uint8), grid=GRID)
+    files = ",".join(f"{name}.nii.gz" for name in names)
+    write_table(tmp_path / "data", ["id,label,dwi,adc,ct,swi,t2star", f"eva,{files}"])
+    convert(f"table:{tmp_path / 'data'}", "bids", tmp_path / "out")
+    masks = tmp_path / "out" / "derivatives" / "lesionlab"
+    assert (masks / "sub-eva" / "anat" / "sub-eva_label-L_mask.nii.gz").is_file()
+    assert json.loads((masks / "label-L_mask.json").read_text()) == {"Type": "Lesion"}
+    assert {path.name for path in (tmp_path / "out" / "sub-eva" / "dwi").iterdir()} == {
+        "sub-eva_trace.nii.gz",
+        "sub-eva_ADC.nii.gz",
+    }
+    ignored = (tmp_path / "out" / ".bidsignore").read_text().split()
+    assert ignored == ["conversion.json", "lesionlab.toml", "ct", "swi", "*_t2star.nii.gz"]
+    assert set(open_layout(f"bids:{tmp_path / 'out'}")[1].modalities) == {"dwi", "adc", "ct", "swi", "t2star"}
 
 
 def test_the_mask_of_the_brain_goes_where_the_form_has_a_place(tmp_path: Path):

@@ -1,6 +1,7 @@
 """Datasets after the Brain Imaging Data Structure."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -22,9 +23,17 @@ DATATYPES = ("anat", "dwi", "ct", "perf", "swi")
 """Folders of a session that may hold images of one volume; fieldmaps and time series are not looked at."""
 
 MASK_SUFFIXES = ("mask", "msk", "dseg", "seg", "roi")
-LESION_WORD = "lesion"
-OTHER_MASKS = ("brain", "head", "tissue", "aseg")
-"""Words in the names of masks that outline something else."""
+LESIONS = frozenset({"l", "lesion", "lesions"})
+"""Words for lesions in the entities of a mask, in lower case; BIDS reserves the label ``L`` for them."""
+
+OTHER_MASKS = frozenset(
+    ("bg", "gm", "wm", "gwm", "cgm", "scgm", "csf", "n", "b", "bs", "brain", "brainmask", "head", "skull", "tissue",
+     "aseg", "aparc", "deface", "defacemask", "ventricle", "ventricles")
+)  # fmt: skip
+"""Words in the entities of masks that outline something else, BIDS's own labels among them."""
+
+PARTS = frozenset({"phase", "real", "imag"})
+"""Values of the entity ``part`` that are no plain image."""
 
 PARTICIPANTS = "participants.tsv"
 WANTED = "folders sub-<X>[/ses-<Y>]/anat with images"
@@ -56,11 +65,11 @@ class Bids:
     Images are known by the last word of their names: ``T1w`` is t1 (t1ce with an entity ``ce-``), ``FLAIR`` flair,
     and so on; the dataset's modalities are all that occur in ``anat``, ``dwi``, ``ct``, ``perf`` and ``swi``, and a
     session may lack some. ``modalities`` in lesionlab.toml chooses by patterns instead; every session must then have
-    each of them. A mask ends in
-    ``_mask``, ``_msk``, ``_dseg``, ``_seg`` or ``_roi``; one with ``lesion`` in its name goes before others, or
-    ``mask`` in lesionlab.toml tells which. A session's only mask with an entity ``desc-brain`` and none ``space-`` is
-    that of its brain. A case is a session, ``sub-<X>_ses-<Y>``, and its patient the subject.
-    ``participants.tsv`` may have columns site, split and category.
+    each of them. A mask ends in ``_mask``, ``_msk``, ``_dseg``, ``_seg`` or ``_roi``; one whose entities say lesion
+    (``label-L``, ``label-lesion``, ``desc-T1lesion``) goes before others, those of the brain or of tissues
+    (``label-GM``) are left alone, or ``mask`` in lesionlab.toml tells which. A session's only mask with an entity
+    ``desc-brain`` and none ``space-`` is that of its brain. A case is a session, ``sub-<X>_ses-<Y>``, and its patient
+    the subject. ``participants.tsv`` may have columns site, split and category.
 
     Args:
         folder: Where the subjects lie; or one that has them in ``rawdata`` and, beside it, ``derivatives``.
@@ -128,14 +137,17 @@ class Bids:
         return found
 
     def _case(self, session: Session, facts: dict[str, str]) -> Case:
-        images = {modality: self._image(session, modality) for modality in self.modalities}
-        if not any(images.values()):
+        found = {modality: self._image(session, modality) for modality in self.modalities}
+        images = {modality: path for modality, path in found.items() if path is not None}
+        if not images:
             raise no_image(session.id, " or ".join(self.modalities), named="any", folder=_folder_of(session))
+        label, brain_mask = self._mask(session), _brain_mask(session)
         return Case(
             id=session.id,
-            images={modality: path for modality, path in images.items() if path is not None},
-            label=self._mask(session),
-            brain_mask=_brain_mask(session),
+            images=images,
+            label=label,
+            brain_mask=brain_mask,
+            notes=tuple(_notes(session, used={*images.values(), label, brain_mask})),
             group=session.subject,
             site=facts.get("site", ""),
             **split_fields(split_named(facts.get("split", ""), where=self.folder / PARTICIPANTS)),
@@ -163,7 +175,7 @@ class Bids:
             for path in paths
             if (fnmatchcase(stem, pattern) if pattern else _is_mask(stem))
         }
-        named = [path for path, stem in found.items() if LESION_WORD in Path(stem).name.lower()]
+        named = [path for path, stem in found.items() if _words(stem) & LESIONS]
         chosen = named if named and not pattern else list(found)
         return _only(chosen, what=f"one image of the mask for case {session.id!r}", option="mask") if chosen else None
 
@@ -175,6 +187,13 @@ class Bids:
         return {row.get("participant_id", ""): row for row in rows}
 
 
+def _notes(session: Session, *, used: Set[Path | None]) -> Iterator[str]:
+    """Yield which images and masks of a session are not used."""
+    for files, what in ((session.files, "another image or mask"), (session.derived, "derived from the images")):
+        for path in (path for paths in files.values() for path in paths if path not in used):
+            yield f"{path.name} is not used: {what}"
+
+
 def _folder_of(session: Session) -> Path:
     return next((folder for folder in session.folders if folder.is_dir()), session.folders[0])
 
@@ -183,17 +202,38 @@ def _modality(stem: str) -> Modality | None:
     """Return the modality that a path without its ending tells; None for masks and for what lies elsewhere."""
     path = Path(stem)
     *entities, suffix = path.name.split("_")
-    if path.parent.name not in DATATYPES or suffix in MASK_SUFFIXES or not entities:
+    pairs = dict(entity.partition("-")[::2] for entity in entities)
+    if (
+        path.parent.name not in DATATYPES
+        or suffix in (*MASK_SUFFIXES, "defacemask")
+        or not entities
+        or pairs.get("part") in PARTS
+    ):
         return None
     modality = modality_named(suffix)
-    has_contrast = any(entity.startswith("ce-") for entity in entities)
-    return f"{modality}ce" if has_contrast else modality
+    return f"{modality}ce" if "ce" in pairs else modality
 
 
 def _is_mask(stem: str) -> bool:
-    name = Path(stem).name.lower()
-    is_of_lesions = LESION_WORD in name or not any(word in name for word in OTHER_MASKS)
-    return name.rpartition("_")[2] in MASK_SUFFIXES and is_of_lesions
+    words = _words(stem)
+    return Path(stem).name.lower().rpartition("_")[2] in MASK_SUFFIXES and (
+        bool(words & LESIONS) or not words & OTHER_MASKS
+    )
+
+
+def _words(stem: str) -> set[str]:
+    """Return the words, in lower case, of a name's entities other than subject and session.
+
+    ``T1lesion`` is lesion; single letters count only as the value of ``label``: ``hemi-L`` is no lesion.
+    """
+    pairs = [part.partition("-") for part in Path(stem).name.split("_")[:-1]]
+    return {
+        word.lower()
+        for key, _, value in pairs
+        if key not in ("sub", "ses")
+        for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", value or key)
+        if len(word) > 1 or key == "label"
+    }
 
 
 def _brain_mask(session: Session) -> Path | None:

@@ -22,12 +22,16 @@ NAMES: dict[Modality, tuple[str, str]] = {
     "t1ce": ("anat", "ce-gadolinium_T1w"),
     "t2": ("anat", "T2w"),
     "pd": ("anat", "PDw"),
-    "dwi": ("dwi", "dwi"),
-    "adc": ("dwi", "adc"),
-    "ct": ("ct", "ct"),
-    "swi": ("swi", "swi"),
+    "dwi": ("dwi", "trace"),
+    "adc": ("dwi", "ADC"),
 }
-"""Modality -> folder and end of the name; others lie in ``anat`` under their own names."""
+"""Modality -> folder and end of the name, as BIDS has them: an image of one b-value is a ``trace``."""
+
+OWN_NAMES: dict[Modality, tuple[str, str]] = {"ct": ("ct", "ct"), "swi": ("swi", "swi")}
+"""What BIDS has no place for, and where it lies; others lie in ``anat`` under their own names. All are ignored."""
+
+LESION_MASK = "label-L_mask"
+BRAIN_MASK = "desc-brain_mask"
 
 MASKS = Path("derivatives") / "lesionlab"
 RECORD = "conversion.json"
@@ -38,7 +42,8 @@ class BidsForm:
     """``sub-<X>[/ses-<Y>]/anat/<...>_FLAIR.nii.gz``, masks in ``derivatives/lesionlab``.
 
     A subject is a patient; where a patient has several cases, each is a session. Other signs than letters and digits
-    in their names become ``x``. One region is a ``mask``, several are a ``dseg`` whose values ``lesionlab.toml`` says.
+    in their names become ``x``. One region is a ``label-L_mask``, several are a ``dseg`` whose values the file
+    ``lesionlab.toml`` says. Masks lie on their images' own grid; ``.bidsignore`` lists what BIDS has no name for.
 
     Args:
         cases: All of the dataset.
@@ -54,7 +59,7 @@ class BidsForm:
             self._patients.setdefault(case.group, []).append(case)
         self._entities = {case.id: _entities(case, is_alone=len(self._patients[case.group]) == 1) for case in cases}
         is_one_mask = numbering.are_exclusive and len(numbering.regions) == 1 and numbering.ignored is None
-        self._mask = f"label-{_plain(next(iter(numbering.regions)))}_mask" if is_one_mask else "desc-lesion_dseg"
+        self._mask = LESION_MASK if is_one_mask else "desc-lesion_dseg"
 
     def check(self, cases: Sequence[Case]) -> None:
         """Refuse cases or patients whose names become one, and patients in several splits.
@@ -77,16 +82,16 @@ class BidsForm:
 
     def image_file(self, case: Case, modality: Modality) -> Path:
         """Return where an image goes."""
-        datatype, name = NAMES.get(modality, ("anat", _plain(modality)))
+        datatype, name = NAMES.get(modality) or OWN_NAMES.get(modality, ("anat", _plain(modality)))
         return self._folder(case) / datatype / f"{self._stem(case)}_{name}.nii.gz"
 
     def label_file(self, case: Case) -> Path:
         """Return where the mask goes."""
-        return MASKS / self._folder(case) / "anat" / f"{self._stem(case)}_space-orig_{self._mask}.nii.gz"
+        return MASKS / self._folder(case) / "anat" / f"{self._stem(case)}_{self._mask}.nii.gz"
 
     def brain_file(self, case: Case) -> Path:
         """Return where the mask of the brain goes."""
-        return MASKS / self._folder(case) / "anat" / f"{self._stem(case)}_desc-brain_mask.nii.gz"
+        return MASKS / self._folder(case) / "anat" / f"{self._stem(case)}_{BRAIN_MASK}.nii.gz"
 
     def descriptions(self, cases: Sequence[Case], origin: Origin) -> dict[Path, str]:
         """Return ``dataset_description.json`` of images and masks, ``participants.tsv`` and what masks mean."""
@@ -99,11 +104,15 @@ class BidsForm:
             Path("dataset_description.json"): _json({**raw, **licence, **links}),
             MASKS / "dataset_description.json": _json(masks),
             Path(PARTICIPANTS): self._participants(cases),
-            Path(".bidsignore"): f"{RECORD}\n{FILE}\n",
+            Path(".bidsignore"): "".join(f"{name}\n" for name in (RECORD, FILE, *_ignored(origin.modalities))),
             Path(FILE): _meaning(origin),
         }
-        if self._mask.endswith("dseg"):
-            files[MASKS / "desc-lesion_dseg.tsv"] = _values(origin.numbering)
+        if self._mask == LESION_MASK:
+            files[MASKS / f"{LESION_MASK}.json"] = _json({"Type": "Lesion"})
+        else:
+            files[MASKS / f"{self._mask}.tsv"] = _values(origin.numbering)
+        if any(case.brain_mask is not None for case in cases):
+            files[MASKS / f"{BRAIN_MASK}.json"] = _json({"Type": "Brain"})
         return files
 
     def _stem(self, case: Case) -> str:
@@ -121,6 +130,12 @@ class BidsForm:
         }
         lines = [["participant_id", "site", "split", "category"], *([name, *cells] for name, cells in rows.items())]
         return "".join("\t".join(re.sub(r"\s+", " ", cell) for cell in line) + "\n" for line in lines)
+
+
+def _ignored(modalities: Sequence[Modality]) -> list[str]:
+    """Return the patterns of folders and images that BIDS has no names for."""
+    own = [name for name in modalities if name not in NAMES]
+    return [OWN_NAMES[name][0] if name in OWN_NAMES else f"*_{_plain(name)}.nii.gz" for name in own]
 
 
 def _entities(case: Case, *, is_alone: bool) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from lesionlab.core.split_rule import part_of
 from lesionlab.layouts.dataset_json import FILE, IGNORED
 from lesionlab.layouts.nnunet_raw import FACTS_FILE, SPLITS_FILE
 from lesionlab.workflows.conversion_forms import Numbering, Origin
+
+logger = logging.getLogger(__name__)
 
 ENDING = ".nii.gz"
 
@@ -63,6 +66,9 @@ class NnunetForm:
         if validation:
             others = [case.id for case in training if case.split != "validation"]
             files[Path(SPLITS_FILE)] = _json([{"train": others, "val": validation}])
+            logger.info(
+                "nnU-Net reads %s from its folder in nnUNet_preprocessed: copy it there once planned", SPLITS_FILE
+            )
         return files
 
 
