@@ -2,6 +2,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, log_loss
 
 from lesionlab.metrics.calibration import around, calibrate
@@ -36,3 +38,16 @@ def test_an_empty_mask_gives_nothing() -> None:
     empty = np.zeros((3, 3, 3), dtype=bool)
     assert math.isnan(calibrate(np.zeros((3, 3, 3)), empty, inside=empty).ece)
     assert around(empty, spacing_mm=(1.0, 1.0, 1.0), margin_mm=1.0).all()
+
+
+@given(st.integers(0, 10**6), st.integers(1, 40))
+def test_voxels_of_one_probability_stay_together(seed: int, levels: int) -> None:
+    """Calibrated level by level is calibrated, wherever the true voxels lie."""
+    random = np.random.default_rng(seed)
+    counts = random.integers(1, 30, levels) * levels
+    said = np.repeat(np.arange(levels) / levels, counts)
+    true = np.concatenate([np.arange(count) < level * count / levels for level, count in enumerate(counts)])
+    order = random.permutation(said.size)
+    measured = calibrate(said[order], true[order], inside=np.ones(said.size, dtype=bool))
+    assert measured.ece == pytest.approx(0, abs=1e-12)
+    assert len(measured.said) <= 15

@@ -1,11 +1,18 @@
+import json
 import math
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lesionlab.core.errors import LayoutError
 from lesionlab.core.report import Report, Row, Rules
+from lesionlab.pages.report_page import render_report
 from lesionlab.statistics.score_table import score_tables, shared_cases
+from lesionlab.workflows.compare import compare
 
 RULES = Rules(name="rules", title="Rules", citation="none", is_legacy=False)
 
@@ -77,3 +84,57 @@ def test_a_case_of_two_patients_is_refused() -> None:
 
 def _regrouped(row: Row) -> Row:
     return Row(**{name: getattr(row, name) for name in Row.__slots__} | {"group": "somebody else"})
+
+
+anything = st.sampled_from([math.nan, math.inf, -math.inf, 0.0, 0.25, 0.25, 1.0]) | st.floats(-1e6, 1e6)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.lists(anything, min_size=4, max_size=4), min_size=2, max_size=3), st.booleans())
+def test_a_patients_score_is_the_patients_own(scores: list[list[float]], is_higher_better: bool) -> None:
+    """Whatever the scores of other patients are: undefined, infinite, equal."""
+    cases = ("p-1", "p-2", "q-1", "r-1")
+    reports = {
+        f"m{model}": [report_of(dict(zip(cases, values, strict=True)), is_higher_better=is_higher_better)]
+        for model, values in enumerate(scores)
+    }
+    if not np.isfinite(scores).any():
+        with pytest.raises(LayoutError):
+            score_tables(reports)
+        return
+    (table,) = score_tables(reports)
+    for model, values in enumerate(scores):
+        rows = table.scores[f"m{model}"]
+        assert np.isfinite(rows).all()
+        for case, value in zip(cases[2:], values[2:], strict=True):
+            if math.isfinite(value):
+                assert rows[0, table.patients.index(case[0])] == value
+        assert table.penalised[f"m{model}"] == sum(
+            not math.isfinite(value) and any(math.isfinite(other[place]) for other in scores)
+            for place, value in enumerate(values)
+        )
+
+
+@settings(max_examples=5)
+@given(st.lists(st.lists(anything, min_size=3, max_size=5), min_size=2, max_size=3), st.booleans())
+def test_any_scores_go_through_reports_and_comparison(scores: list[list[float]], is_higher_better: bool) -> None:
+    n = min(map(len, scores))
+    with tempfile.TemporaryDirectory() as folder:
+        for model, values in enumerate(scores):
+            own = dict(zip(("p", "q", "r", "s", "t"), values[:n], strict=False))
+            written = report_of(own, is_higher_better=is_higher_better)
+            written.write(Path(folder) / f"m{model}")
+            read = Report.read(Path(folder) / f"m{model}")
+            assert [repr(row.value) for row in read.rows] == [repr(row.value) for row in written.rows]
+            (summary,) = json.loads((Path(folder) / f"m{model}" / "summary.json").read_text(), parse_constant=int)[
+                "summary"
+            ]
+            finite = [value for value in own.values() if math.isfinite(value)]
+            assert (summary["n"], summary["n_defined"]) == (n, len(finite))
+            assert summary["n_infinite"] == sum(map(math.isinf, own.values()))
+            assert summary["mean"] == (pytest.approx(sum(finite) / len(finite)) if finite else None)
+            assert render_report(read, title="t")
+        names = [f"{folder}/m{model}" for model in range(len(scores))]
+        if np.isfinite([values[:n] for values in scores]).any():
+            (comparison,) = compare(names, Path(folder) / "out").comparisons
+            assert all(math.isfinite(score.mean) for score in comparison.models)

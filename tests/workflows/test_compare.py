@@ -181,6 +181,9 @@ def test_one_model_or_no_report_is_refused(tmp_path: Path, folders: list[str]) -
         compare([f"a={folders[0]}", f"a={folders[1]}"], tmp_path / "out")
     with pytest.raises(OptionError, match="each once"):
         compare([f"a={folders[0]}", f"b={folders[0]}"], tmp_path / "out")
+    for words in ([], folders[:1]):
+        with pytest.raises(OptionError, match="last the folder to write to"):
+            compare(words, tmp_path / "out")
     with pytest.raises(StorageError, match="a report"):
         compare([folders[0], str(tmp_path / "none")], tmp_path / "out")
     other = write_report(tmp_path / "other", shift=0.0, patients=["q1", "q2"])
@@ -207,3 +210,19 @@ def test_the_verb_refuses_a_margin_that_is_no_number(
         main(["compare", folders[0], folders[2], str(tmp_path / "out"), "--margin", "dsc"])
     assert ended.value.code == 1
     assert "METRIC=NUMBER" in capsys.readouterr().err
+
+
+def test_two_patients_have_no_interval_and_two_models_no_correction(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, shift in (("a", 0.0), ("b", 0.1)):
+        write_report(tmp_path / name, shift=shift, patients=["p1", "p2"])
+    with pytest.raises(SystemExit):
+        main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), str(tmp_path / "out")])
+    shown = capsys.readouterr().out
+    shown += (tmp_path / "out" / "table.md").read_text() + (tmp_path / "out" / "comparison.html").read_text()
+    assert "nan" not in shown
+    assert "– to –" not in shown
+    assert "(Wilcoxon)" in shown
+    assert "p, Holm" not in shown
+    assert "after Holm" not in shown

@@ -1,5 +1,6 @@
 """What compares: models by their reports, and visits of a patient."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -69,12 +70,13 @@ def follow_lesions(
 def _print_numbers(comparison: "Comparison") -> None:
     name = comparison.table.name
     for score in comparison.models:
-        ends = f"{score.interval.low:.3f} to {score.interval.high:.3f}"
-        print(f"{name:<32} {score.model:<24} {score.mean:.3f} ({ends})")
+        has_interval = not math.isnan(score.interval.low)
+        ends = f" ({score.interval.low:.3f} to {score.interval.high:.3f})" if has_interval else ""
+        print(f"{name:<32} {score.model:<24} {score.mean:.3f}{ends}")
     for pair in comparison.pairs:
         both = f"{pair.first} - {pair.second}"
         difference, p_value = pair.test.mean_difference, pair.adjusted_p_value
-        print(f"{name:<32} {both:<24} {difference:+.3f}, p {p_value:.3g} (Wilcoxon, Holm)")
+        print(f"{name:<32} {both:<24} {difference:+.3f}, p {p_value:.3g} ({comparison.test_words})")
 
 
 def _margins(words: tuple[str, ...]) -> dict[str, float]:

@@ -126,10 +126,11 @@ def evaluate(
     for one in evaluation.measures:
         print(f"{one.name:<18} {one.of or 'all':<12} {one.value:.3f} ({one.low:.3f} to {one.high:.3f}, {one.method})")
     for line in evaluation.report.summary:
-        shown = f"{line.mean:.3f}" if line.n_defined else "undefined"
-        print(
-            f"{line.protocol:<18} {line.region:<8} {line.metric:<16} {shown} {line.unit} ({line.n_defined} of {line.n})"
-        )
+        unit = "" if line.unit == "1" else f" {line.unit}"
+        shown = f"{line.mean:.3f}{unit}" if line.n_defined else "undefined"
+        infinite = f", {line.n_infinite} infinite" if line.n_infinite else ""
+        cases = f"{line.n_defined} of {line.n}{infinite}"
+        print(f"{line.protocol:<18} {line.region:<8} {line.metric:<16} {shown} ({cases})")
     return name_files(evaluation.files)
 
 

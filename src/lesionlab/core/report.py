@@ -62,7 +62,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """One metric over all cases; statistics are of the defined values only and NaN where there are none.
+    """One metric over all cases; statistics are of the finite values only and NaN where there are none.
+
+    An infinite score, such as the distance of lesions of which none is matched, has no mean with others: it is counted
+    apart, and what is said of the rest says how many it leaves out.
 
     Attributes:
         protocol: As in `Row`, like the four that follow.
@@ -71,13 +74,14 @@ class Summary:
         unit: See there.
         is_higher_better: See there.
         n: Cases.
-        n_defined: Cases with a number.
-        mean: Their mean.
+        n_defined: Cases with a finite number.
+        mean: Of the finite numbers.
         sd: Their sample standard deviation; NaN for fewer than two.
         median: Their median.
         low: Lower end of the 95 % bootstrap interval of the mean over cases, whole patients drawn; NaN for fewer than
             three patients.
         high: Upper end.
+        n_infinite: Cases with an infinite number; those that are left have none.
     """
 
     protocol: str
@@ -92,6 +96,7 @@ class Summary:
     median: float
     low: float
     high: float
+    n_infinite: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +170,7 @@ def column(row: Row, *, has_one_region: bool) -> str:
 
 
 def _summarise(rows: list[Row]) -> Summary:
-    defined = [row for row in rows if not math.isnan(row.value)]
+    defined = [row for row in rows if math.isfinite(row.value)]
     values = [row.value for row in defined]
     ends = interval.mean_interval(values, groups=[row.group for row in defined])
     return Summary(
@@ -176,6 +181,7 @@ def _summarise(rows: list[Row]) -> Summary:
         is_higher_better=rows[0].is_higher_better,
         n=len(rows),
         n_defined=len(values),
+        n_infinite=sum(math.isinf(row.value) for row in rows),
         mean=statistics.fmean(values) if values else math.nan,
         sd=statistics.stdev(values) if len(values) > 1 else math.nan,
         median=statistics.median(values) if values else math.nan,

@@ -7,7 +7,7 @@ inside a mask: the brain, or the surroundings of lesions (`around`).
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.ndimage import distance_transform_edt
 
 from lesionlab.core.metric import Mask, Spacing
@@ -22,8 +22,8 @@ class Calibration:
     """Calibration of one map of probabilities inside a mask; NaN where the mask is empty.
 
     Attributes:
-        ece: Expected calibration error in [0, 1]: mean difference of said and true frequency over bins of equally many
-            voxels, weighted by voxels.
+        ece: Expected calibration error in [0, 1]: mean difference of said and true frequency over bins of about equally
+            many voxels, weighted by voxels; voxels of one probability are never divided.
         brier: Mean squared difference of probability and truth, in [0, 1]; 0 is best.
         negative_log_likelihood: Mean of minus the log of the probability of the truth; 0 is best.
         said: Mean probability of each bin.
@@ -53,8 +53,7 @@ def calibrate(
     true = reference[inside].astype(np.float64)
     if not said.size:
         return Calibration(ece=np.nan, brier=np.nan, negative_log_likelihood=np.nan, said=(), true=())
-    order = np.argsort(said, kind="stable")
-    parts = [part for part in np.array_split(order, BINS) if part.size]
+    parts = _bins(said)
     means = [(float(said[part].mean()), float(true[part].mean())) for part in parts]
     gaps = [abs(first - second) * part.size for (first, second), part in zip(means, parts, strict=True)]
     of_truth = np.clip(np.where(true > 0, said, 1 - said), 1e-12, 1.0)
@@ -65,6 +64,18 @@ def calibrate(
         said=tuple(first for first, _ in means),
         true=tuple(second for _, second in means),
     )
+
+
+def _bins(said: Float[np.ndarray, " voxel"]) -> list[Int[np.ndarray, " member"]]:
+    """Return the voxels of each bin, by rising probability; a bin ends where the probability changes.
+
+    Ties that would be divided by a bin's end belong to the bin in which they begin.
+    """
+    order = np.argsort(said, kind="stable")
+    ordered = said[order]
+    ends = np.cumsum([part.size for part in np.array_split(ordered, BINS)])[:-1]
+    ends = np.searchsorted(ordered, ordered[np.maximum(ends - 1, 0)], side="right")
+    return [part for part in np.split(order, np.unique(ends)) if part.size]
 
 
 def around(reference: Mask, *, spacing_mm: Spacing, margin_mm: float) -> Mask:

@@ -3,12 +3,13 @@
 import base64
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lesionlab.core.interval import LEVEL, RESAMPLES, SEED
+from lesionlab.core.interval import LEVEL, RESAMPLES, SEED, Interval
 
 FOLDER = Path(__file__).parent
 DECIMALS = {"1": 3, "lesions": 1, "mm": 2, "voxel": 2, "ml": 2, "%": 1}
@@ -28,6 +29,8 @@ def render_page(template: str, facts: Mapping[str, object]) -> str:
         "number": number,
         "signed": signed,
         "p_value": p_value,
+        "ends": ends,
+        "signed_ends": partial(ends, as_number=signed),
         "unit": unit_words,
         "arrow": ARROWS.__getitem__,
         "percent": "{:.0%}".format,
@@ -50,13 +53,22 @@ def address(picture: bytes) -> str:
 
 
 def number(value: float, unit: str) -> str:
-    """Return a number with the decimals of its unit; a dash for NaN."""
+    """Return a number with the decimals of its unit; a dash for NaN, the sign of infinity for what is infinite."""
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
     return "–" if math.isnan(value) else f"{value:.{DECIMALS.get(unit, 3)}f}"
 
 
 def signed(value: float, unit: str) -> str:
     """Return a difference with its sign and the decimals of its unit; a dash for NaN."""
     return "–" if math.isnan(value) else f"{value:+.{DECIMALS.get(unit, 3)}f}".replace("-", "−")
+
+
+def ends(interval: Interval, unit: str, *, as_number: Callable[[float, str], str] = number) -> str:
+    """Return both ends of an interval with the decimals of the unit; a dash where there is none."""
+    if math.isnan(interval.low) or math.isnan(interval.high):
+        return "–"
+    return f"{as_number(interval.low, unit)} to {as_number(interval.high, unit)}"
 
 
 def p_value(value: float) -> str:

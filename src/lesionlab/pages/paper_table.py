@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,8 +32,9 @@ LATEX = str.maketrans(
 MARKDOWN = str.maketrans({"|": r"\|", "*": r"\*", "_": r"\_", "<": "&lt;", "`": r"\`", "\\": r"\\"})
 CAPTION = (
     "Mean over patients with its 95 % bootstrap interval. Bold: best. †: differs from the best "
-    "(Wilcoxon signed-rank test, p < 0.05 after Holm's correction)."
+    "(Wilcoxon signed-rank test, p < 0.05{})."
 )
+CORRECTED = " after Holm's correction"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,12 @@ def write_tables(comparisons: Sequence[Comparison]) -> PaperTable:
     cells = [_column(comparison) for comparison in comparisons]
     rows = list(zip(*cells, strict=True))
     names = [score.model for score in comparisons[0].models]
-    return PaperTable(markdown=_markdown(heads, names, rows), latex=_latex(heads, names, rows), csv=_csv(comparisons))
+    caption = CAPTION.format(CORRECTED if len(comparisons[0].pairs) > 1 else "")
+    return PaperTable(
+        markdown=_markdown(heads, names, rows, caption=caption),
+        latex=_latex(heads, names, rows, caption=caption),
+        csv=_csv(comparisons),
+    )
 
 
 def best_model(comparison: Comparison) -> ModelScore:
@@ -96,18 +103,19 @@ def _column(comparison: Comparison) -> list[Cell]:
         mean, low, high = (
             number(value, comparison.table.unit) for value in (score.mean, score.interval.low, score.interval.high)
         )
-        cells.append(Cell(text=f"{mean} ({low} to {high}){'†' * is_worse}", is_best=is_best))
+        ends = "" if math.isnan(score.interval.low) else f" ({low} to {high})"
+        cells.append(Cell(text=f"{mean}{ends}{'†' * is_worse}", is_best=is_best))
     return cells
 
 
-def _markdown(heads: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+def _markdown(heads: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[Cell]], *, caption: str) -> str:
     lines = [[head.translate(MARKDOWN) for head in heads], ["---"] * len(heads)]
     for name, cells in zip(names, rows, strict=True):
         lines.append([name.translate(MARKDOWN), *(f"**{cell.text}**" if cell.is_best else cell.text for cell in cells)])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines) + f"\n{CAPTION}\n"
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines) + f"\n{caption}\n"
 
 
-def _latex(heads: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+def _latex(heads: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[Cell]], *, caption: str) -> str:
     lines = [" & ".join(head.translate(LATEX) for head in heads) + r" \\", r"\midrule"]
     for name, cells in zip(names, rows, strict=True):
         texts = [cell.text.translate(LATEX) for cell in cells]
@@ -116,7 +124,7 @@ def _latex(heads: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[C
     body = "\n".join(lines)
     columns = "l" + "c" * (len(heads) - 1)
     return (
-        f"\\begin{{table}}\n\\centering\n\\caption{{{CAPTION.translate(LATEX)}}}\n\\begin{{tabular}}{{{columns}}}\n"
+        f"\\begin{{table}}\n\\centering\n\\caption{{{caption.translate(LATEX)}}}\n\\begin{{tabular}}{{{columns}}}\n"
         f"\\toprule\n{body}\n\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
     )
 

@@ -126,12 +126,12 @@ def render_report(
 
 
 def _distributions(report: Report) -> list[Chart]:
-    """One chart per protocol of every score that has a direction and a number."""
+    """One chart per protocol of every score that has a direction and a finite number."""
     charts = []
     for rules in report.rules:
         scores: dict[tuple[str, str], list[Row]] = {}
         for row in report.rows:
-            if row.protocol == rules.name and row.is_higher_better is not None and not math.isnan(row.value):
+            if row.protocol == rules.name and row.is_higher_better is not None and math.isfinite(row.value):
                 scores.setdefault((row.region, row.metric), []).append(row)
         if scores:
             caption = "A dot is a case; the box holds the middle half, the line is the median."

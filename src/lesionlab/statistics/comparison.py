@@ -90,6 +90,11 @@ class Comparison:
     rankings: tuple[Ranking, ...]
     margin: float
 
+    @property
+    def test_words(self) -> str:
+        """The test of the pairs, and the correction where there are several."""
+        return "Wilcoxon, Holm" if len(self.pairs) > 1 else "Wilcoxon"
+
     def pair(self, first: str, second: str) -> Pair:
         """Return the pair of two models, in whichever order it was compared."""
         return next(pair for pair in self.pairs if {pair.first, pair.second} == {first, second})

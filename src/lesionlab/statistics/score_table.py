@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from lesionlab.core.errors import LayoutError
 from lesionlab.core.report import Report, Row
@@ -27,10 +27,11 @@ class ScoreTable:
         unit: As in `lesionlab.core.metric.Score`.
         is_higher_better: The direction.
         patients: Their ids; a patient's score is the mean over the patient's scans.
-        scores: Model -> one row per seed, one column per patient; none NaN.
-        penalised: Model -> scores that were undefined for it though not for every model, all seeds together. Each
-            counts as the worst score that any model had, so that a failure never makes a mean better.
-        left_out: Scans for which no model has a score, such as those without a lesion.
+        scores: Model -> one row per seed, one column per patient; all finite.
+        penalised: Model -> scores that were undefined or infinite for it though not for every model, all seeds
+            together. Each counts as the worst finite score that any model had, so that a failure never makes a mean
+            better.
+        left_out: Scans for which no model has a finite score, such as those without a lesion.
     """
 
     protocol: str
@@ -91,7 +92,7 @@ def patients_of(report: Report) -> dict[str, str]:
 def score_tables(models: Models) -> tuple[ScoreTable, ...]:
     """Return one table per metric that has a direction and that every report holds, in the order of the first report.
 
-    A metric that is undefined for every case is left out.
+    A metric that is undefined or infinite for every case is left out.
 
     Raises:
         LayoutError: As `shared_cases`, or there is no such metric.
@@ -133,11 +134,13 @@ def _values(report: Report) -> dict[Kind, dict[str, float]]:
 def _table(sample: Row, raw: Mapping[str, Float[np.ndarray, "_ scan"]], *, patients: Sequence[str]) -> ScoreTable:
     assert sample.is_higher_better is not None
     every = np.concatenate(list(raw.values()))
-    is_scored = ~np.isnan(every).all(axis=0)
-    names = tuple(dict.fromkeys(patient for patient, scored in zip(patients, is_scored, strict=True) if scored))
-    belongs = np.array([[patient == name for name in names] for patient in patients], dtype=float)[is_scored]
-    belongs /= belongs.sum(axis=0)
-    worst = (np.nanmin if sample.is_higher_better else np.nanmax)(every) if names else np.nan
+    is_scored = np.isfinite(every).any(axis=0)
+    scored_patients = [patient for patient, scored in zip(patients, is_scored, strict=True) if scored]
+    names = tuple(dict.fromkeys(scored_patients))
+    place = {name: number for number, name in enumerate(names)}
+    member = np.array([place[patient] for patient in scored_patients], dtype=int)
+    finite = every[np.isfinite(every)]
+    worst = (finite.min() if sample.is_higher_better else finite.max()) if names else np.nan
     return ScoreTable(
         protocol=sample.protocol,
         region=sample.region,
@@ -145,7 +148,18 @@ def _table(sample: Row, raw: Mapping[str, Float[np.ndarray, "_ scan"]], *, patie
         unit=sample.unit,
         is_higher_better=sample.is_higher_better,
         patients=names,
-        scores={model: np.where(np.isnan(rows), worst, rows)[:, is_scored] @ belongs for model, rows in raw.items()},
-        penalised={model: int(np.isnan(rows[:, is_scored]).sum()) for model, rows in raw.items()},
+        scores={
+            model: _patient_means(np.where(np.isfinite(rows), rows, worst)[:, is_scored], member, n_patients=len(names))
+            for model, rows in raw.items()
+        },
+        penalised={model: int((~np.isfinite(rows[:, is_scored])).sum()) for model, rows in raw.items()},
         left_out=int((~is_scored).sum()),
     )
+
+
+def _patient_means(
+    rows: Float[np.ndarray, "seed scan"], member: Int[np.ndarray, " scan"], *, n_patients: int
+) -> Float[np.ndarray, "seed patient"]:
+    """Return the mean of each patient over the patient's own scans."""
+    sizes = np.bincount(member, minlength=n_patients)
+    return np.array([np.bincount(member, weights=row, minlength=n_patients) / sizes for row in rows])

@@ -84,11 +84,11 @@ def stratify(table: ScoreTable, parts: Mapping[str, str], *, by: str) -> Stratif
 
 
 def thirds(values: Mapping[str, float], *, unit: str) -> dict[str, str]:
-    """Return the third in which each value lies, in words that sort from low to high; NaN is left out.
+    """Return the third in which each value lies, in words that sort from low to high; what is not finite is left out.
 
     Fewer than three different values cannot be divided and give nothing.
     """
-    known = {name: value for name, value in values.items() if not math.isnan(value)}
+    known = {name: value for name, value in values.items() if math.isfinite(value)}
     if len(set(known.values())) < 3:
         return {}
     first, second = np.quantile(list(known.values()), [1 / 3, 2 / 3])

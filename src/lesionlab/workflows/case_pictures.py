@@ -14,6 +14,7 @@ from lesionlab.core.labels import Labels
 from lesionlab.core.report import Report, Row
 from lesionlab.engine.case_files import read_scan
 from lesionlab.engine.processes import Each
+from lesionlab.pages.offline_page import number
 from lesionlab.pages.overlay import draw_overlay, draw_planes
 from lesionlab.pages.report_page import Picture
 from lesionlab.transforms.geometry import reorient
@@ -86,7 +87,7 @@ def _draw(chosen: tuple[str, Row], case: Case, mask: Path, *, labels: Labels) ->
         ignored=labels.ignored_of(reference),
         spacing_mm=masks.grid.canonical().spacing_mm,
     )
-    score = "undefined" if math.isnan(row.value) else f"{row.value:.3f}"
+    score = "undefined" if math.isnan(row.value) else number(row.value, row.unit)
     return Picture(
         label=label,
         case=case.id,

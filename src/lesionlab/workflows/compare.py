@@ -172,7 +172,9 @@ def _notes(models: Sequence[ModelReports], comparisons: Sequence[Comparison]) ->
             )
     failed = [f"{table.name}: {model} {count}" for table in tables for model, count in table.penalised.items() if count]
     if failed:
-        notes.append(f"Failures count as the worst score that any model had: {'; '.join(failed)}.")
+        notes.append(
+            f"Failures, undefined or infinite, count as the worst finite score that any model had: {'; '.join(failed)}."
+        )
     absent = [f"{table.name}: {table.left_out}" for table in tables if table.left_out]
     if absent:
         notes.append(f"Scans without a score for any model are left out: {'; '.join(absent)}.")

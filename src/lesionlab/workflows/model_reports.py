@@ -36,13 +36,13 @@ def read_models(words: Sequence[str]) -> tuple[ModelReports, ...]:
     """
     named = [_divide(word) for word in words]
     folders = [folder.resolve() for _, folder in named]
-    names = [name or found for (name, _), found in zip(named, _tell_apart(folders), strict=True)]
+    names = [name or end for (name, _), end in zip(named, _tell_apart(folders) if folders else [], strict=True)]
     if len(set(folders)) < len(folders) or len(set(names)) < 2:
         raise OptionError(
             "reports of two models or more, each once",
             found=f"{len(set(names))} model(s), {len(set(folders))} different folder(s)",
-            where=", ".join(words),
-            next_step="give NAME=FOLDER for each; the same NAME joins the trainings of one model",
+            where=", ".join(words) or "the reports",
+            next_step="give NAME=FOLDER for each, and last the folder to write to; one NAME joins a model's trainings",
         )
     by_name: dict[str, list[Path]] = {}
     for name, folder in zip(names, folders, strict=True):
