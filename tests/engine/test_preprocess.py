@@ -235,7 +235,9 @@ def test_a_scan_without_air_keeps_its_darkest_lesion(tmp_path: Path, caplog: pyt
     image = np.where((x - 16) ** 2 + (y - 16) ** 2 < 81, 600, 900) + generator.normal(0, 30, x.shape)
     lesion = ((x - 18) ** 2 + (y - 16) ** 2 + (z - 6) ** 2) < 9
     image[lesion] = generator.normal(350, 30, int(lesion.sum()))
-    paths = [save(tmp_path / f"{name}.nii.gz", values) for name, values in (("t2", image), ("mask", lesion * 1))]
+    paths = [
+        save(tmp_path / f"{name}.nii.gz", values) for name, values in (("t2", image), ("mask", lesion.astype(np.uint8)))
+    ]
     case = Case(id="a", images={"t2 without air": paths[0]}, label=paths[1], group="a")
     for _ in range(2):
         made = prepare(case, ("t2 without air",), settings=Preprocessing(), labels=LESION)
