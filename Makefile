@@ -12,7 +12,7 @@ setup: .venv/.installed
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet $(INDEX) --constraint constraints.txt --editable '.[bias-field,cluster,demo,dicom,mlflow,search]' --group dev
+	$(BIN)/python -m pip install --quiet $(INDEX) --constraint constraints.txt --editable '.[cluster,demo,dicom,mlflow,search]' --group dev
 	touch $@
 
 demo: setup

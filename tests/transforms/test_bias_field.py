@@ -1,11 +1,8 @@
 """N4 takes out what a coil puts in."""
 
-import sys
-
 import numpy as np
 import pytest
 
-from lesionlab.core.errors import OptionError
 from lesionlab.transforms.bias_field import without_bias_field
 
 SHAPE = (32, 32, 20)
@@ -50,10 +47,3 @@ def test_nothing_to_estimate_from_changes_nothing():
     flat, inside, _ = head((20, 20, 4))
     for image, foreground in ((flat, np.zeros_like(inside)), (-1 - flat, inside), (flat[:, :1, :1], inside[:, :1, :1])):
         np.testing.assert_array_equal(without_bias_field(image, foreground, spacing_mm=SPACING_MM), image)
-
-
-def test_without_simple_itk_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "SimpleITK", None)
-    flat, inside, _ = head((8, 8, 8))
-    with pytest.raises(OptionError, match=r"pip install 'lesionlab\[bias-field\]'"):
-        without_bias_field(flat, inside, spacing_mm=SPACING_MM)

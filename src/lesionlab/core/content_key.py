@@ -8,8 +8,7 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
-_PAIRS = {".hdr": ".img", ".img": ".hdr"}
-"""Analyze and NIfTI pairs: the file that belongs to the one that is named."""
+from lesionlab.core.image_formats import partners_of
 
 
 def content_key(files: Iterable[Path], *, settings: Any) -> str:
@@ -33,15 +32,15 @@ def key_of(content: Any) -> str:
 def file_digest(path: Path) -> str | None:
     """Return the digest of a file's bytes, or of all regular files in and below a folder, whatever they are called.
 
+    The voxels of a detached header belong to it.
+
     None where it cannot be read: that is reported, with advice, by whoever needs the file. Special files (pipes,
     sockets, devices) are never opened: reading one may not come to an end.
     """
     if path.is_dir():
         return key_of(sorted(digest for file in _files_below(path) if (digest := _digest(file)) is not None))
-    partner = _PAIRS.get(path.suffix.lower())
-    if partner is None:
-        return _digest(path)
-    return key_of([_digest(path), _digest(path.with_suffix(partner))])
+    partners = partners_of(path)
+    return key_of([_digest(path), *map(_digest, partners)]) if partners else _digest(path)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

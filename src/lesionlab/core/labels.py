@@ -1,7 +1,7 @@
 """Labels: what the stored values of a mask mean, and the only way from arrays to masks and back."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -64,11 +64,13 @@ class Labels:
         ignored: Stored values that neither loss nor metric may count ("other pathology" in WMH 2017).
         lesion_above: Where the files store a lesion as 255, as a grey value or with noise: every number above this is
             read as 1, every other as 0. None reads whole numbers as they are.
+        colours: Where masks are coloured pictures, red, green and blue of each region, stored as its lowest value.
     """
 
     regions: dict[str, frozenset[int]]
     ignored: frozenset[int] = frozenset()
     lesion_above: float | None = None
+    colours: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse regions whose masks would be written elsewhere.
@@ -88,6 +90,11 @@ class Labels:
     def values(self) -> frozenset[int]:
         """Every stored value that is declared, background (0) included."""
         return frozenset({0}).union(self.ignored, *self.regions.values())
+
+    @property
+    def values_of_colours(self) -> dict[tuple[int, int, int], int]:
+        """The stored value of each colour of `colours`; black is background unless a region has it."""
+        return {(0, 0, 0): 0} | {colour: min(self.regions[region]) for region, colour in self.colours.items()}
 
     def by_value(self) -> "Labels":
         """Return the same labels with every stored value of a region as a region of its own, named by the value."""
@@ -112,6 +119,18 @@ class Labels:
         Raises:
             LabelError: A value is not finite, not whole, or declared by nobody.
         """
+        values = self.as_stored(array, where=where, source=source)
+        self.check(values, where=where)
+        return values
+
+    def as_stored(
+        self, array: Shaped[np.ndarray, "*space"], *, where: str | Path = "the mask", source: MaskSource = "array"
+    ) -> Int16[np.ndarray, "*space"]:
+        """Return stored values as `stored_values` does, those that nobody declared included.
+
+        Raises:
+            LabelError: A value is not finite or not whole.
+        """
         if self.lesion_above is not None:
             return self._read_by_limit(array, where=where)
         values = _as_whole(array)
@@ -122,7 +141,6 @@ class Labels:
             return self._of_single_region(array >= 0.5)
         if has_one_region and (array.dtype.kind == "b" or (source != "volume" and self._is_white_only(values))):
             return self._of_single_region(values != 0)
-        self.check(values, where=where)
         return values
 
     def predicted_values(

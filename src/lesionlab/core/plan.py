@@ -59,6 +59,7 @@ class Plan(_Frozen):
         training_images: For each training case, the keys of its images (see `lesionlab.core.learned_cases`); empty in
             plans that were made before there were any.
         validation_images: The same for each validation case.
+        colours: As in `lesionlab.core.labels.Labels`.
     """
 
     version: Literal[1] = PLAN_VERSION
@@ -79,6 +80,7 @@ class Plan(_Frozen):
     sealed: tuple[str, ...] = ()
     training_images: tuple[tuple[str, ...], ...] = ()
     validation_images: tuple[tuple[str, ...], ...] = ()
+    colours: dict[FileName, tuple[int, int, int]] = {}
 
     @property
     def chosen_by(self) -> str:
@@ -89,7 +91,8 @@ class Plan(_Frozen):
     def labels(self) -> Labels:
         """What stored mask values mean."""
         regions = {name: frozenset(values) for name, values in self.regions.items()}
-        return Labels(regions=regions, ignored=frozenset(self.ignored), lesion_above=self.lesion_above)
+        ignored = frozenset(self.ignored)
+        return Labels(regions=regions, ignored=ignored, lesion_above=self.lesion_above, colours=self.colours)
 
     @property
     def targets(self) -> Labels:

@@ -1,48 +1,121 @@
-"""Pictures and plain array files as images one voxel thick, or as volumes without a place in the world."""
+"""Pictures as images one voxel thick, and stacks of them in one TIFF as volumes."""
 
 import io
+import json
+import struct
 import warnings
-import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
-import h5py
 import numpy as np
-from jaxtyping import Integer, Num
+from jaxtyping import Integer, Num, Shaped
 from PIL import Image as Picture
-from PIL import UnidentifiedImageError
+from PIL import ImageOps, UnidentifiedImageError
 
-from lesionlab.core.errors import ImageError
+from lesionlab.core.errors import LabelError
+from lesionlab.core.text_files import read_text
+from lesionlab.engine.volume import error_of, judge_size
 
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-_CONVERTED = {"P": "RGB", "1": "L", "LA": "L"}
-"""Colours by number become colours, black and white 0 and 255, and transparency is left out."""
+WHITES: Final = (255, 4095, 65535)
+"""The brightest value of 8, 12 and 16 bits."""
 
-ARRAY_ENDINGS = (".npz", ".npy", ".h5", ".hdf5")
+_AS_SHOWN: Final = {"P": "RGB", "PA": "RGB", "1": "L", "LA": "L", "La": "L", "RGBa": "RGBA", "RGBX": "RGB"}
+_COLOURED: Final = ("CMYK", "YCbCr", "LAB", "HSV")
+"""Colours by number and colours of print become red, green and blue, black and white 0 and 255; transparency goes."""
+
+_GREY_SPREAD = 64
+"""Channels that differ by more show a colour; grey JPEG files in colour stay well below."""
+
+_DAMAGE: Final = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, ZeroDivisionError,
+    struct.error, UnidentifiedImageError, Picture.DecompressionBombWarning, Picture.DecompressionBombError,
+)  # fmt: skip
+"""What Pillow raises for files that are no picture, damaged, or too large."""
 
 
-def read_picture(path: Path, part: str) -> Num[np.ndarray, "x y 1"]:
-    """Return one channel of a picture: x runs along its columns, y down its rows.
+def read_picture(path: Path, part: str) -> Num[np.ndarray, "x y z"]:
+    """Return one channel of a picture: x runs along its columns, y down its rows, z through the pages of a TIFF.
+
+    A picture is turned as its EXIF tag says. Whatever its number range, values come out as those of 8 bits, 0 to 255:
+    those of 12 bits (no value above 4095) and of 16 are scaled down, floats from 0 to 1 up. Numbers below zero, as CT
+    has them, and above 65,535 stay as they are.
 
     Args:
-        path: PNG, JPEG, TIFF or BMP.
+        path: PNG, JPEG, TIFF, BMP, or GIF or WebP of a single frame.
         part: The channel's number, or an empty string for a grey picture; of a coloured one it then gives the mean.
 
     Raises:
-        ImageError: No picture, too large, or without such a channel.
+        ImageError: No picture, too large, animated, or without such a channel.
     """
-    try:
-        with warnings.catch_warnings(), Picture.open(path) as picture:
-            warnings.simplefilter("error", Picture.DecompressionBombWarning)
-            pixels = np.asarray(picture.convert(_CONVERTED.get(picture.mode, picture.mode)))
-    except (OSError, SyntaxError, UnidentifiedImageError, Picture.DecompressionBombWarning) as error:
-        raise _error(path, "a whole picture", str(error), "save it again as PNG") from error
-    if pixels.ndim == 2:
-        pixels = pixels[..., None]
+    pages = _pages(path, as_stored=False)
+    pages = _on_eight_bit_scale(pages)
     if not part:
-        return pixels.mean(axis=2).T[..., None] if pixels.shape[2] > 1 else pixels.transpose(1, 0, 2)
-    if not part.isdigit() or int(part) >= pixels.shape[2]:
-        raise _error(path, f"a channel {part}", f"{pixels.shape[2]} channels", "correct the channels' names")
-    return pixels[..., int(part)].T[..., None]
+        colours = pages[..., :3] if pages.shape[3] in (3, 4) else pages
+        mean: Num[np.ndarray, "x y z"] = colours.mean(axis=3).transpose(2, 1, 0)
+        return mean
+    if not part.isdigit() or int(part) >= pages.shape[3]:
+        raise error_of(path, f"a channel {part}", f"{pages.shape[3]} channels", "correct the channels' names")
+    return pages[..., int(part)].transpose(2, 1, 0)
+
+
+def read_mask_picture(
+    path: Path, part: str, *, colours: Mapping[tuple[int, int, int], int]
+) -> Num[np.ndarray, "x y z"]:
+    """Return the stored values of a mask that is a picture.
+
+    A mask with a palette of greys has these, one with a palette of colours their numbers. With `colours`, each pixel
+    has the value of its colour.
+
+    Args:
+        path: As for `read_picture`.
+        part: The channel's number, or an empty string.
+        colours: Red, green and blue of each colour and the value that it stands for; empty for masks without colours.
+
+    Raises:
+        ImageError: As `read_picture`.
+        LabelError: The mask shows colours, of which `colours` do not say what they mean, or is partly transparent.
+    """
+    pages = _pages(path, as_stored=not colours)
+    if colours:
+        return _values_of_colours(pages, path, colours=colours).transpose(2, 1, 0)
+    if part.isdigit() and int(part) < pages.shape[3]:
+        return pages[..., int(part)].transpose(2, 1, 0)
+    if pages.shape[3] in (2, 4):
+        alpha = pages[..., -1]
+        if alpha.min() != alpha.max():
+            raise _mask_error(path, "an opaque mask", "one that is partly transparent", "save it in black and white")
+        pages = pages[..., :-1]
+    if pages.shape[3] > 1 and int(np.ptp(pages.astype(np.int64), axis=3).max(initial=0)) > _GREY_SPREAD:
+        next_step = "say what they mean in lesionlab.toml: colours = { lesion = [255, 0, 0] }"
+        raise _mask_error(path, "a mask in black, white and grey", "colours", next_step)
+    grey = pages[..., 0] if pages.shape[3] == 1 else pages.mean(axis=3)
+    return grey.transpose(2, 1, 0)
+
+
+def read_spacing_mm(path: Path) -> tuple[float, float, float]:
+    """Return the distances between voxels along x, y and z: 1 mm, or what a file beside a TIFF says.
+
+    That is nnU-Net's ``<name>.json`` with ``{"spacing": [z, y, x]}``, where ``<name>`` may lack the number of the
+    channel (``_0000``).
+
+    Raises:
+        ImageError: The file does not hold three positive numbers.
+    """
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return 1.0, 1.0, 1.0
+    stems = dict.fromkeys((path.stem, path.stem[:-5] if path.stem[-5:-4] == "_" else path.stem))
+    beside = next((file for file in (path.with_name(f"{stem}.json") for stem in stems) if file.is_file()), None)
+    if beside is None:
+        return 1.0, 1.0, 1.0
+    try:
+        z, y, x = (float(number) for number in json.loads(read_text(beside))["spacing"])
+        if not all(0 < number < np.inf for number in (x, y, z)):
+            raise ValueError(f"{[z, y, x]}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = str(error).partition("\n")[0]
+        raise error_of(beside, '{"spacing": [z, y, x]} in mm', found, "correct or remove the file") from error
+    return x, y, z
 
 
 def picture_of_mask(mask: Integer[np.ndarray, "x y 1"]) -> bytes:
@@ -53,37 +126,79 @@ def picture_of_mask(mask: Integer[np.ndarray, "x y 1"]) -> bytes:
     return stream.getvalue()
 
 
-def read_array(path: Path, part: str) -> Num[np.ndarray, "x y z"]:
-    """Return an array of a NumPy or HDF5 file.
+def white_of(highest: float, lowest: float, *, is_float: bool) -> float | None:
+    """Return which number is white where values reach from `lowest` to `highest`; None where nothing tells."""
+    if lowest < -1e-3:
+        return None
+    if is_float and highest <= 1 + 1e-3:
+        return 1.0
+    return next((float(white) for white in WHITES if highest <= white), None)
 
-    Two axes are rows and columns, three are slices, rows and columns, as in the files of TransUNet's Synapse set.
 
-    Args:
-        path: .npy, .npz, .h5 or .hdf5; nothing in it is executed.
-        part: The array's key, followed by "/" and the number of a slice if only that one is meant.
+def _on_eight_bit_scale(pages: Num[np.ndarray, "z y x channel"]) -> Num[np.ndarray, "z y x channel"]:
+    if pages.dtype == np.uint8:
+        return pages
+    white = white_of(float(pages.max(initial=0)), float(pages.min(initial=0)), is_float=pages.dtype.kind == "f")
+    return pages if white in (None, 255.0) else pages * np.float32(255 / white)
 
-    Raises:
-        ImageError: The file is damaged, has no such key, or the array neither two nor three axes.
-    """
-    key, _, number = part.partition("/")
+
+def _pages(path: Path, *, as_stored: bool) -> Num[np.ndarray, "z y x channel"]:
+    """Return all pages of a picture, colours by number as such where it is read as stored."""
     try:
-        array = _read_key(path, key)
-        array = array[int(number)] if number else array
-    except (OSError, ValueError, KeyError, EOFError, IndexError, zipfile.BadZipFile) as error:
-        raise _error(path, f"an array {part!r}", str(error), "check the file and the key") from error
-    if array.ndim not in (2, 3) or array.dtype.kind not in "iufb":
-        raise _error(path, "numbers on two or three axes", f"{array.dtype} {array.shape}", "store plain arrays")
-    return array.T[..., None] if array.ndim == 2 else array.transpose(2, 1, 0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of odd metadata; broken pixels raise
+            warnings.simplefilter("error", Picture.DecompressionBombWarning)
+            with Picture.open(path) as picture:
+                count = getattr(picture, "n_frames", 1)
+                if count > 1 and picture.format != "TIFF":
+                    raise error_of(path, "a single picture", f"{count} frames", "save the one that is meant as PNG")
+                judge_size((*picture.size, count), path=path)
+                pages = [_pixels(picture, page, as_stored=as_stored) for page in range(count)]
+    except _DAMAGE as error:
+        raise error_of(path, "a whole picture", str(error).partition("\n")[0], "save it again as PNG") from error
+    shapes = sorted({page.shape for page in pages})
+    if len(shapes) > 1:
+        found = " and ".join(f"{shape[1]} x {shape[0]}" for shape in shapes[:2])
+        raise error_of(path, "pages of one size and kind", found, "save the page that is meant as PNG")
+    return np.stack(pages)
 
 
-def _read_key(path: Path, key: str) -> Num[np.ndarray, "..."]:
-    if path.suffix in (".h5", ".hdf5"):
-        with h5py.File(path, "r") as file:
-            return np.asarray(file[key])
-    with path.open("rb") as stream:
-        opened = np.load(stream, allow_pickle=False)
-        return np.asarray(opened if isinstance(opened, np.ndarray) else opened[key])
+def _pixels(picture: Picture.Image, page: int, *, as_stored: bool) -> Shaped[np.ndarray, "y x channel"]:
+    picture.seek(page)
+    turned = ImageOps.exif_transpose(picture)
+    if as_stored:
+        mode = _stored_mode(turned)
+    else:
+        mode = "RGB" if turned.mode in _COLOURED else _AS_SHOWN.get(turned.mode, turned.mode)
+    pixels = np.asarray(turned if mode == turned.mode else turned.convert(mode))
+    return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def _error(path: Path, wanted: str, found: str, next_step: str) -> ImageError:
-    return ImageError(wanted, found=found, where=path, next_step=next_step)
+def _stored_mode(picture: Picture.Image) -> str:
+    """Return the mode in which a mask's pixels are its stored values; the greys of a palette go before its numbers."""
+    if picture.mode in _COLOURED:
+        return "RGB"
+    if picture.mode != "P":
+        return str(picture.mode)
+    palette = np.array(picture.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
+    used = palette[np.minimum(np.unique(np.asarray(picture)), len(palette) - 1)]
+    return "L" if (used == used[:, :1]).all() else "P"
+
+
+def _values_of_colours(
+    pages: Num[np.ndarray, "z y x channel"], path: Path, *, colours: Mapping[tuple[int, int, int], int]
+) -> Integer[np.ndarray, "z y x"]:
+    """Return the value of each pixel's colour; JPEG files get that of the nearest one."""
+    rgb = np.broadcast_to(pages, (*pages.shape[:3], 3)) if pages.shape[3] == 1 else pages[..., :3]
+    distances = np.stack([np.abs(rgb.astype(np.int64) - colour).sum(axis=3) for colour in colours])
+    nearest = distances.argmin(axis=0)
+    unknown = distances.min(axis=0) > 0
+    if unknown.any() and path.suffix.lower() not in (".jpg", ".jpeg"):
+        found = f"also {rgb[unknown][0].tolist()}"
+        raise _mask_error(path, f"the colours {list(map(list, colours))}", found, "name it among the colours")
+    values: Integer[np.ndarray, "z y x"] = np.array(list(colours.values()), dtype=np.int16)[nearest]
+    return values
+
+
+def _mask_error(path: Path, wanted: str, found: str, next_step: str) -> LabelError:
+    return LabelError(wanted, found=found, where=path, next_step=next_step)

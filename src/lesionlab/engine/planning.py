@@ -106,6 +106,7 @@ def resolve(
         validate_every=min(total_steps, recipe.validation.every * steps_per_epoch),
         started_from=started_from,
         lesion_above=labels.lesion_above,
+        colours=dict(labels.colours),
     )
 
 

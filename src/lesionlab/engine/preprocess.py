@@ -66,7 +66,6 @@ def prepare(case: Case, modalities: Sequence[str], *, settings: Preprocessing, l
 
     Raises:
         LayoutError: A modality is missing, or the mask of the brain that `settings` ask for.
-        OptionError: SimpleITK, which `settings` ask for, is not installed.
         ImageError: A file is damaged, or shows no plane between two like sides although `settings` ask for it.
         GridError: Modalities or mask lie on different grids and `settings` do not ask for resampling.
         LabelError: The mask holds undeclared values.

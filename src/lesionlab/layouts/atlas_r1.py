@@ -55,7 +55,7 @@ class AtlasR1:
             LayoutError: There is no case, two have one id, a case lacks its scan, a name fits two images, or there
                 are further masks without a primary one.
         """
-        names = ("*_t1w*_stx.nii*", "*_LesionSmooth*_stx.nii*")
+        names = ("*_t1w*_stx.*", "*_LesionSmooth*_stx.*")
         folders = {path.parent for name in names for path in find_below(self.folder, name, depths=range(1, 5))}
         yield from in_order(map(self._case, folders), wanted=WANTED, folder=self.folder)
 

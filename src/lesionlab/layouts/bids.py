@@ -8,12 +8,12 @@ from pathlib import Path
 
 from lesionlab.core.case import Case, Modality
 from lesionlab.core.errors import LayoutError
+from lesionlab.core.image_formats import is_volume, stem_of
 from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.layout import layout
 from lesionlab.core.split_rule import split_fields
 from lesionlab.layouts.dataset_options import FILE, read_options
-from lesionlab.layouts.image_files import ENDINGS, in_order, no_image, visible
-from lesionlab.layouts.listed_files import stem_of
+from lesionlab.layouts.image_files import in_order, is_there, no_image, visible
 from lesionlab.layouts.modality_names import SPELLINGS, modality_named
 from lesionlab.layouts.tables import read_table, split_named
 
@@ -131,7 +131,7 @@ class Bids:
         found: dict[str, tuple[Path, ...]] = {}
         for folder in (folder for place in places for folder in (place, *(place / name for name in DATATYPES))):
             for path in visible(folder):
-                if path.name.endswith(ENDINGS) and path.is_file():
+                if is_volume(path) and is_there(path):
                     stem = str(folder.relative_to(self.folder) / stem_of(path))
                     found[stem] = (*found.get(stem, ()), path)
         return found

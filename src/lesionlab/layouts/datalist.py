@@ -1,6 +1,7 @@
 """Lists of cases in JSON, as MONAI, Auto3DSeg and sa-swin read them."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from lesionlab.core.case import Case, Modality
 from lesionlab.core.errors import LayoutError
+from lesionlab.core.image_formats import stem_of
 from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.layout import layout
 from lesionlab.core.split_rule import Part, settle_splits, split_fields
 from lesionlab.layouts.dataset_json import FILE, Description
 from lesionlab.layouts.dataset_options import DatasetOptions, read_options, reason_of
 from lesionlab.layouts.image_files import describe, in_order, visible
-from lesionlab.layouts.listed_files import listed_file, stem_of
+from lesionlab.layouts.listed_files import listed_file
 from lesionlab.layouts.modality_names import distinct, modality_in
 
 CITATION = "Cardoso et al. 2022, MONAI, arXiv:2211.02701 (the form of the list)"
@@ -178,9 +180,9 @@ class Datalist:
 
     def _file(self, listed: str, *, what: str, case_id: str) -> Path:
         """Return the file; a path from the root may be meant from the folder of images, as in sa-swin's lists."""
-        inside = self._images / listed.lstrip("/")
-        path = inside if inside.exists() or not Path(listed).is_absolute() else Path(listed)
-        return listed_file(path, what=what, case_id=case_id, listed_in="the list")
+        is_inside = os.path.lexists(self._images / listed.lstrip("/"))
+        listed = listed.lstrip("/") if is_inside else listed
+        return listed_file(self._images, listed, what=what, case_id=case_id, listed_in="the list")
 
 
 def _name(entry: ListedCase, *, are_apart: bool) -> str:

@@ -5,17 +5,21 @@ import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lesionlab.core.errors import LayoutError
 from lesionlab.core.labels import Labels
 from lesionlab.core.names import FileName
+from lesionlab.core.text_files import read_text
 
 FILE = "lesionlab.toml"
 
 OF_ANY_LAYOUT = ("citation", "licence")
 """The options that every layout's folder may state."""
+_Channel: TypeAlias = Annotated[int, Field(ge=0, le=255)]
+Colour: TypeAlias = tuple[_Channel, _Channel, _Channel]
 
 
 class DatasetOptions(BaseModel):
@@ -33,6 +37,7 @@ class DatasetOptions(BaseModel):
         regions: Name of each region and the stored values that belong to it.
         ignored: Stored values that must not count.
         lesion_above: Every number of a mask above this is lesion, every other is not.
+        colours: Red, green and blue, 0 to 255, of each region in masks that are coloured pictures.
         citation: Paper, DOI or address of the dataset; any layout's folder may state it, like the next.
         licence: Under which the dataset may be used.
     """
@@ -50,15 +55,35 @@ class DatasetOptions(BaseModel):
     regions: dict[FileName, frozenset[int]] = {}
     ignored: frozenset[int] = frozenset()
     lesion_above: float | None = None
+    colours: dict[FileName, Colour] = {}
     citation: str = ""
     licence: str = ""
 
     def labels(self, default: Labels) -> Labels:
-        """Return what masks mean: as the file says, and as `default` where it says nothing."""
+        """Return what masks mean: as the file says, and as `default` where it says nothing.
+
+        Raises:
+            LayoutError: A colour belongs to no region, or two regions have one colour.
+        """
+        if self.colours:
+            return self._coloured_labels()
         if self.regions:
             return Labels(regions=dict(self.regions), ignored=self.ignored, lesion_above=self.lesion_above)
         given = self.model_fields_set & {"ignored", "lesion_above"}
         return replace(default, **{name: getattr(self, name) for name in given})
+
+    def _coloured_labels(self) -> Labels:
+        """Return one stored value per colour, in their order, unless the file says the values of the regions."""
+        numbered = {name: frozenset({value}) for value, name in enumerate(self.colours, start=1)}
+        regions = dict(self.regions) or numbered
+        if set(self.colours) - set(regions) or len(set(self.colours.values())) < len(self.colours):
+            raise LayoutError(
+                "a colour of its own for each region",
+                found=", ".join(f"{name} = {list(colour)}" for name, colour in self.colours.items()),
+                where=FILE,
+                next_step="correct colours or regions",
+            )
+        return Labels(regions=regions, ignored=self.ignored, colours=dict(self.colours))
 
     def patient_of(self, name: str, *, folder: Path) -> str:
         """Return the patient in a case's name; the name itself where no pattern was given.
@@ -93,7 +118,7 @@ def read_options(folder: Path, *, used: Collection[str]) -> DatasetOptions:
     if not path.is_file():
         return DatasetOptions()
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(read_text(path))
         options = DatasetOptions.model_validate(content)
         _check_pattern(options.patient)
     except (OSError, ValueError, re.error) as error:

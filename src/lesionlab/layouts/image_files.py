@@ -1,14 +1,15 @@
 """Finding images in a dataset's folder: what every layout does in the same way."""
 
+import os
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lesionlab.core.case import Case, Modality
 from lesionlab.core.errors import LayoutError
-
-ENDINGS = (".nii.gz", ".nii")
+from lesionlab.core.image_formats import VOLUME_ENDINGS, is_volume, stem_of
 
 
 def natural_key(text: str) -> tuple[tuple[str | int, ...], str]:
@@ -38,24 +39,32 @@ def folders_up_to(top: Path, path: Path) -> list[Path]:
 
 
 def list_image_stems(folder: Path, suffix: str) -> list[str]:
-    """Return ``X`` for every visible file ``X<suffix>.nii.gz`` or ``X<suffix>.nii`` of `folder`, each once."""
-    endings = tuple(suffix + ending for ending in ENDINGS)
-    stems = (
-        path.name.removesuffix(ending)
-        for path in visible(folder)
-        for ending in endings
-        if path.name.endswith(ending) and path.name != ending
-    )
-    return list(dict.fromkeys(stems))
+    """Return ``X`` for every visible volume ``X<suffix>.nii.gz`` (or of another format) of `folder`, each once."""
+    stems = (stem_of(path) for path in visible(folder) if is_volume(path))
+    return list(dict.fromkeys(stem.removesuffix(suffix) for stem in stems if stem.endswith(suffix) and stem != suffix))
 
 
-def find_image(stem: Path) -> Path | None:
-    """Return the file `stem` + ``.nii.gz`` or ``.nii``, or None where neither exists.
+def is_there(path: Path) -> bool:
+    """Return whether a path leads to something that is no folder; a dead link is refused when it is read."""
+    return os.path.lexists(path) and not path.is_dir()
+
+
+def find_image(stem: Path, *, endings: Sequence[str] = VOLUME_ENDINGS) -> Path | None:
+    """Return the file `stem` + ``.nii.gz`` or of another format of volumes, or None where there is none.
+
+    Composed and decomposed letters (ü as one sign or two) count as equal.
+
+    Args:
+        stem: The file's path without its ending.
+        endings: Of the formats that are looked for, in capitals or not.
 
     Raises:
-        LayoutError: Both exist, so that nobody can tell which one is meant.
+        LayoutError: There are several, so that nobody can tell which one is meant.
     """
-    found = [path for path in (stem.with_name(stem.name + ending) for ending in ENDINGS) if path.is_file()]
+    names = dict.fromkeys((stem.name, *(unicodedata.normalize(form, stem.name) for form in ("NFC", "NFD"))))
+    spelt = dict.fromkeys((*endings, *(ending.upper() for ending in endings)))
+    candidates = (stem.with_name(name + ending) for name in names for ending in spelt)
+    found = _distinct(path for path in candidates if is_there(path))
     if len(found) > 1:
         raise LayoutError(
             f"one image {stem.name}",
@@ -73,14 +82,15 @@ def find_matching(folder: Path, pattern: str, *, what: str) -> Path | None:
 
     Args:
         folder: Where the image lies; it need not exist.
-        pattern: Of the name without ``.nii`` or ``.nii.gz``.
+        pattern: Of the name without its ending.
         what: The image in words, named in the message.
 
     Raises:
         LayoutError: Several names match.
     """
-    named = re.compile(f"({pattern})({'|'.join(map(re.escape, ENDINGS))})", re.IGNORECASE)
-    found = [path for path in visible(folder) if named.fullmatch(path.name) and path.is_file()]
+    named = re.compile(pattern, re.IGNORECASE)
+    volumes = (path for path in visible(folder) if is_volume(path) and is_there(path))
+    found = [path for path in volumes if named.fullmatch(stem_of(path))]
     if len(found) > 1:
         raise LayoutError(
             f"one image of {what}",
@@ -91,12 +101,18 @@ def find_matching(folder: Path, pattern: str, *, what: str) -> Path | None:
     return found[0] if found else None
 
 
+def _distinct(paths: Iterable[Path]) -> list[Path]:
+    """Return paths of different files: some file systems find one file under several spellings of its name."""
+    entries = {(status.st_dev, status.st_ino): path for path in paths for status in [path.lstat()]}
+    return list(entries.values())
+
+
 def find_modalities(case_id: str, stems: Mapping[Modality, Path]) -> dict[Modality, Path]:
     """Return the image of each modality.
 
     Args:
         case_id: Named in the message.
-        stems: For each modality the path that its image must have, without ``.nii`` or ``.nii.gz``.
+        stems: For each modality the path that its image must have, without its ending.
 
     Raises:
         LayoutError: A modality has no image, or two.

@@ -1,6 +1,7 @@
 """Pictures and their masks: photographs, endoscopy, skin, single slices."""
 
 import re
+import unicodedata
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
@@ -9,17 +10,19 @@ from PIL import UnidentifiedImageError
 
 from lesionlab.core.case import Case, Modality
 from lesionlab.core.errors import LayoutError
+from lesionlab.core.image_formats import PICTURE_ENDINGS, ending_of, is_picture
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import layout
 from lesionlab.core.split_rule import Part, settle_splits, split_fields
 from lesionlab.layouts.dataset_options import read_options
-from lesionlab.layouts.image_files import describe, in_order, visible
+from lesionlab.layouts.image_files import describe, in_order, is_there, natural_key, visible
 from lesionlab.layouts.tables import ENDINGS, SPLIT_WORDS, read_table
 
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+MASK_NAME = re.compile(r"(?P<name>.+?)_(mask|segmentation|seg)(?P<number>_\d+)?", re.IGNORECASE)
+"""The name of a mask: that of its picture and a mark, with a number where a picture has several masks."""
 
-MASK_MARKS = ("_mask", "_segmentation", "_seg")
-"""What the name of a mask may have behind the name of its picture."""
+COMPANION = re.compile(r"_[A-Za-z][A-Za-z_]*")
+"""What stands behind a picture's name in that of another picture made from it, such as ``_superpixels``."""
 
 LABELS = Labels(regions={"lesion": frozenset({1})}, lesion_above=127.0)
 """Masks are white on black, perhaps with the noise of JPEG."""
@@ -36,8 +39,12 @@ WANTED = "pictures in images/ with masks in masks/, or <name>.tif beside <name>_
 class ImageMask:
     """Pictures of one kind: ``images/<id>.png`` and ``masks/<id>.png``, or ``<id>.tif`` beside ``<id>_mask.tif``.
 
-    Endings may be png, jpg, tif and bmp, a mask's another than its picture's, and ``_mask``, ``_segmentation`` or
-    ``_seg`` may stand before a mask's. The two folders may lie in folders named as splits (``train``, ``val``,
+    Endings may be png, jpg, tif, bmp, gif and webp, a mask's another than its picture's, and ``_mask``,
+    ``_segmentation`` or ``_seg`` may stand before a mask's. Several masks of one picture (``_mask``, ``_mask_1``) are
+    joined. A picture without a mask that is named after one with a mask (``_superpixels``) is left alone. Masks show
+    white on black, 0 and 1, or the ``colours`` that lesionlab.toml says.
+
+    The two folders may lie in folders named as splits (``train``, ``val``,
     ``test``, ...), which then give the split and the beginning of the id, and pictures beside their masks in a folder
     each patient. A coloured picture has the modalities red, green and blue, a grey one the modality grey, or those
     that lesionlab.toml names as ``channels``.
@@ -60,7 +67,7 @@ class ImageMask:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        used = {"channels", "images", "masks", "file", "patient", "regions", "ignored", "lesion_above"}
+        used = {"channels", "images", "masks", "file", "patient", "regions", "ignored", "lesion_above", "colours"}
         self._options = read_options(folder, used=used)
         self.modalities = self._options.channels or _channels(self._first_picture())
         self.labels = self._options.labels(LABELS)
@@ -74,9 +81,9 @@ class ImageMask:
         """
         categories = self._read_categories()
         found = [
-            self._case(name, picture=picture, mask=mask, prefix=prefix, split=split, categories=categories)
+            self._case(name, picture=picture, masks=own, prefix=prefix, split=split, categories=categories)
             for images, masks, prefix, split in self._pairs_of_folders()
-            for name, picture, mask in _pairs(images, masks, what=f"{', '.join(self.modalities)} of case {prefix}")
+            for name, picture, own in _pairs(images, masks, what=f"{', '.join(self.modalities)} of case {prefix}")
         ]
         yield from in_order(found, wanted=WANTED, folder=self.folder)
 
@@ -103,7 +110,7 @@ class ImageMask:
     def _folders_with_masks_beside(self) -> Iterator[Path]:
         for folder in (self.folder, *visible(self.folder)):
             stems = {path.stem for path in _pictures(folder)}
-            if any(stem + MASK_MARKS[0] in stems for stem in stems):
+            if any((named := MASK_NAME.fullmatch(stem)) and named["name"] in stems for stem in stems):
                 yield folder
 
     def _case(
@@ -111,7 +118,7 @@ class ImageMask:
         name: str,
         *,
         picture: Path,
-        mask: Path | None,
+        masks: list[Path],
         prefix: str,
         split: Part | None,
         categories: dict[str, str],
@@ -126,7 +133,8 @@ class ImageMask:
         return Case(
             id=prefix + name,
             images=dict.fromkeys(self.modalities, picture),
-            label=mask,
+            label=masks[0] if masks else None,
+            further_labels=tuple(masks[1:]),
             group=known.group(1) if known and not self._options.patient else self._patient(name, prefix=prefix),
             **split_fields(settled[prefix + name]),
             parts={modality: str(number) for number, modality in enumerate(self.modalities)} if is_shared else {},
@@ -152,37 +160,66 @@ class ImageMask:
         return {row["image_id"]: row["category"] for rows in found.values() for row in rows}
 
 
-def _pairs(images: Path, masks: Path, *, what: str) -> list[tuple[str, Path, Path | None]]:
-    """Return name, picture and mask of each case of a folder of images and its folder of masks.
+def _pairs(images: Path, masks: Path, *, what: str) -> list[tuple[str, Path, list[Path]]]:
+    """Return name, picture and masks of each case of a folder of images and its folder of masks.
 
     Raises:
-        LayoutError: Two files have one name, or a mask has no picture.
+        LayoutError: Two files have one name, a mask has no picture, or masks are of a kind that is not read.
     """
     pictures = _by_stem(_pictures(images))
-    marked = {stem for stem in pictures if images == masks and stem.endswith(MASK_MARKS)}
-    names = dict.fromkeys(stem for stem in pictures if stem not in marked)
-    found = {stem: pictures[stem] for stem in marked} if images == masks else _by_stem(_pictures(masks))
-    of_name = {_unmarked(stem, names): path for stem, path in found.items()}
+    is_one_folder = images == masks
+    named_as_masks = {stem for stem in pictures if is_one_folder and MASK_NAME.fullmatch(stem)}
+    names = {_composed(stem): stem for stem in pictures if stem not in named_as_masks}
+    files = {stem: pictures[stem] for stem in named_as_masks} if is_one_folder else _by_stem(_pictures(masks))
+    of_name: dict[str, list[Path]] = {}
+    for stem, path in sorted(files.items(), key=lambda item: natural_key(item[0])):
+        of_name.setdefault(_name_of(stem, names), []).append(path)
     lost = [name for name in of_name if name not in names]
     if lost:
         raise LayoutError(
             f"a picture for every mask, {what}{lost[0]}",
-            found=f"only its mask {of_name[lost[0]].name}",
+            found=f"only its mask {of_name[lost[0]][0].name}",
             where=images,
             next_step="add the picture, or take the mask out of the folder",
         )
-    return [(name, pictures[name], of_name.get(name)) for name in names]
+    cases = [(stem, pictures[stem], of_name.get(name, [])) for name, stem in names.items()]
+    _check_masks_are_read(masks, without={name for name in names if name not in of_name})
+    with_masks = {stem for stem, _, own in cases if own}
+    return [(stem, picture, own) for stem, picture, own in cases if own or not _is_companion(stem, with_masks)]
 
 
-def _unmarked(stem: str, names: Container[str]) -> str:
+def _name_of(stem: str, names: Container[str]) -> str:
     """Return the name of the picture whose mask has this name."""
-    if stem in names:
-        return stem
-    return next((stem.removesuffix(mark) for mark in MASK_MARKS if stem.endswith(mark)), stem)
+    named = MASK_NAME.fullmatch(_composed(stem))
+    return named["name"] if named and _composed(stem) not in names else _composed(stem)
+
+
+def _composed(text: str) -> str:
+    """Return a name with letters such as ü as one sign, as which some systems store it and others do not."""
+    return unicodedata.normalize("NFC", text)
+
+
+def _is_companion(stem: str, with_masks: Container[str]) -> bool:
+    """Return whether a picture without a mask is named after one that has a mask."""
+    places = [place for place, sign in enumerate(stem) if sign == "_" and COMPANION.fullmatch(stem[place:])]
+    return any(stem[:place] in with_masks for place in places)
+
+
+def _check_masks_are_read(folder: Path, *, without: Container[str]) -> None:
+    """Refuse a folder of masks where a picture without one has it in a format that is not read."""
+    for path in visible(folder):
+        stem = path.name.partition(".")[0]
+        if path.is_file() and ending_of(path) not in PICTURE_ENDINGS and _name_of(stem, ()) in without:
+            raise LayoutError(
+                f"masks as pictures ({', '.join(ending[1:] for ending in PICTURE_ENDINGS)})",
+                found=path.name,
+                where=folder,
+                next_step="convert the masks to PNG, or take such files out of the folder",
+            )
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return [path for path in visible(folder) if path.suffix.lower() in PICTURE_ENDINGS and path.is_file()]
+    return [path for path in visible(folder) if is_picture(path) and is_there(path)]
 
 
 def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:

@@ -5,11 +5,20 @@ from pathlib import Path
 
 from lesionlab.core.case import Case, Modality
 from lesionlab.core.errors import LayoutError
+from lesionlab.core.image_formats import is_volume, stem_of
 from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.layout import layout
 from lesionlab.core.split_rule import split_fields
 from lesionlab.layouts.dataset_options import read_options
-from lesionlab.layouts.image_files import ENDINGS, find_below, find_matching, folders_up_to, in_order, no_image
+from lesionlab.layouts.image_files import (
+    find_below,
+    find_image,
+    find_matching,
+    folders_up_to,
+    in_order,
+    no_image,
+    visible,
+)
 from lesionlab.layouts.tables import split_of_folders
 
 CITATION = "Hernandez Petzsche et al. 2022, Scientific Data 9:762, doi:10.1038/s41597-022-01875-5"
@@ -85,9 +94,9 @@ def _image_of(case_id: str, modality: Modality, folder: Path) -> Path:
 
 def _find(folder: Path, stem: str) -> Path | None:
     """Return the image of this name, or the one inside a folder of this name; None where neither exists."""
-    named = [folder / (stem + ending) for ending in ENDINGS]
-    within = [find_matching(path, ".+", what=stem) for path in named]
-    found = [path for path in (*named, *within) if path is not None and path.is_file()]
+    folders = [path for path in visible(folder) if path.is_dir() and is_volume(path) and stem_of(path) == stem]
+    images = [find_image(folder / stem), *(find_matching(path, ".+", what=stem) for path in folders)]
+    found = [path for path in images if path is not None]
     if len(found) > 1:
         raise LayoutError(
             f"one image {stem}",

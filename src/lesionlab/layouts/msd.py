@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lesionlab.core.case import Case, Modality, Split
+from lesionlab.core.image_formats import stem_of
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import layout
 from lesionlab.layouts.dataset_json import FILE, read_dataset_json
 from lesionlab.layouts.dataset_options import read_options
 from lesionlab.layouts.image_files import in_order
-from lesionlab.layouts.listed_files import listed_file, stem_of
+from lesionlab.layouts.listed_files import listed_file
 
 CITATION = "Antonelli et al. 2022, Nature Communications 13:4128, doi:10.1038/s41467-022-30695-9"
 
@@ -54,16 +55,17 @@ class Msd:
         yield from in_order(found, wanted=f"images listed under training or test in {FILE}", folder=self.folder)
 
     def _case(self, image: str, *, label: str, split: Split) -> Case:
-        path = self.folder / image
-        case_id = stem_of(path)
+        case_id = stem_of(Path(image))
         is_shared = len(self.modalities) > 1
         return Case(
             id=case_id,
             images={
-                modality: listed_file(path, what=f"an image of modality {modality!r}", case_id=case_id, listed_in=FILE)
+                modality: listed_file(
+                    self.folder, image, what=f"an image of modality {modality!r}", case_id=case_id, listed_in=FILE
+                )
                 for modality in self.modalities
             },
-            label=listed_file(self.folder / label, what="a mask", case_id=case_id, listed_in=FILE) if label else None,
+            label=listed_file(self.folder, label, what="a mask", case_id=case_id, listed_in=FILE) if label else None,
             group=self._options.patient_of(case_id, folder=self.folder),
             split=split,
             parts={modality: str(number) for number, modality in enumerate(self.modalities)} if is_shared else {},

@@ -9,12 +9,13 @@ from pydantic import BaseModel, TypeAdapter
 
 from lesionlab.core.case import Case, Modality
 from lesionlab.core.errors import LayoutError
+from lesionlab.core.image_formats import PICTURE_ENDINGS, READ_FORMATS, VOLUME_ENDINGS, ending_of, stem_of
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import layout
 from lesionlab.core.split_rule import Part, SplitFields, name_cases, settle_splits, split_fields
-from lesionlab.layouts.dataset_json import read_dataset_json
+from lesionlab.layouts.dataset_json import FILE, read_dataset_json
 from lesionlab.layouts.dataset_options import read_options
-from lesionlab.layouts.image_files import ENDINGS, describe, find_image, in_order, visible
+from lesionlab.layouts.image_files import describe, find_image, in_order, visible
 from lesionlab.layouts.tables import read_table, split_named
 
 CITATION = "Isensee et al. 2021, Nature Methods 18:203-211, doi:10.1038/s41592-020-01008-z (the form of the folder)"
@@ -62,7 +63,7 @@ class NnunetRaw:
         self.folder = folder
         described = read_dataset_json(folder)
         self._options = read_options(folder, used={"fold", "patient"})
-        self._ending = described.file_ending
+        self._endings = _endings(described.file_ending, folder)
         self.modalities = described.modalities
         self.labels = described.regions()
         self.citation = self._options.citation or described.reference or CITATION
@@ -82,16 +83,13 @@ class NnunetRaw:
             self._case(case_id, part=part, split=splits[case_id], facts=facts.get(case_id, {}))
             for case_id, part in places
         ]
-        wanted = f"images imagesTr/<id>_0000{self._ending} as dataset.json has them"
+        wanted = f"images imagesTr/<id>_0000{self._endings[0]} as dataset.json has them"
         yield from in_order(found, wanted=wanted, folder=self.folder)
 
     def _ids(self, part: str) -> list[str]:
-        images = (self._stem(path) for path in visible(self.folder / f"images{part}"))
-        masks = (self._stem(path) for path in visible(self.folder / f"labels{part}"))
-        numbered = (re.fullmatch(r"(.+)_\d{4}", stem) for stem in images if stem)
-        return list(
-            dict.fromkeys([*(match.group(1) for match in numbered if match), *(mask for mask in masks if mask)])
-        )
+        images, masks = (self._stems(self.folder / f"{kind}{part}") for kind in ("images", "labels"))
+        numbered = (re.fullmatch(r"(.+)_\d{4}", stem) for stem in images)
+        return list(dict.fromkeys([*(match.group(1) for match in numbered if match), *masks]))
 
     def _splits(self, places: list[tuple[str, str]], facts: dict[str, dict[str, str]]) -> dict[str, SplitFields]:
         """Return the split of every case by its folder, its cell in the table and the lists of the chosen fold.
@@ -115,7 +113,7 @@ class NnunetRaw:
 
     def _case(self, case_id: str, *, part: str, split: SplitFields, facts: dict[str, str]) -> Case:
         stem = self.folder / f"images{part}" / case_id
-        is_one_picture = self._ending not in ENDINGS and self._find(stem.with_name(f"{case_id}_0001")) is None
+        is_one_picture = self._endings != VOLUME_ENDINGS and self._find(stem.with_name(f"{case_id}_0001")) is None
         images = {
             modality: self._image(case_id, stem, modality=modality, number=0 if is_one_picture else number)
             for number, modality in enumerate(self.modalities)
@@ -137,7 +135,7 @@ class NnunetRaw:
         found = self._find(stem.with_name(name))
         if found is None:
             raise LayoutError(
-                f"an image of modality {modality!r} for case {case_id!r}, {name}{self._ending}",
+                f"an image of modality {modality!r} for case {case_id!r}, {name}{self._endings[0]}",
                 found=describe(stem.parent),
                 where=stem.parent,
                 next_step="add the image, or take the case out of the folder",
@@ -145,16 +143,10 @@ class NnunetRaw:
         return found
 
     def _find(self, stem: Path) -> Path | None:
-        if self._ending in ENDINGS:
-            return find_image(stem)
-        path = stem.with_name(stem.name + self._ending)
-        return path if path.is_file() else None
+        return find_image(stem, endings=self._endings)
 
-    def _stem(self, path: Path) -> str:
-        """Return the name without its ending, or nothing for a file of another kind."""
-        endings = ENDINGS if self._ending in ENDINGS else (self._ending,)
-        fitting = [ending for ending in endings if path.name.endswith(ending)]
-        return path.name.removesuffix(fitting[0]) if fitting else ""
+    def _stems(self, folder: Path) -> list[str]:
+        return [stem_of(path) for path in visible(folder) if ending_of(path) in self._endings]
 
     def _read_fold(self, ids: frozenset[str]) -> dict[str, Part]:
         """Return what each case of the chosen fold is for; nothing where there are no folds.
@@ -195,3 +187,20 @@ class NnunetRaw:
 
 def _fold_error(path: Path, wanted: str, found: str, next_step: str) -> LayoutError:
     return LayoutError(wanted, found=found, where=path, next_step=next_step)
+
+
+def _endings(stated: str, folder: Path) -> tuple[str, ...]:
+    """Return the endings of a dataset's files: that of its pictures, or those of all formats of volumes.
+
+    Raises:
+        LayoutError: Files with such an ending are not read.
+    """
+    ending = stated.lower()
+    if ending not in (*VOLUME_ENDINGS, *PICTURE_ENDINGS):
+        raise LayoutError(
+            f"a file_ending that is read: {READ_FORMATS}",
+            found=stated or "none",
+            where=folder / FILE,
+            next_step="correct it, or convert the images",
+        )
+    return VOLUME_ENDINGS if ending in VOLUME_ENDINGS else (ending,)

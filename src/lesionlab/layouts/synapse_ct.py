@@ -10,7 +10,7 @@ from lesionlab.core.errors import LayoutError
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import layout
 from lesionlab.layouts.dataset_options import read_options
-from lesionlab.layouts.image_files import in_order, visible
+from lesionlab.layouts.image_files import in_order, is_there, visible
 
 ORGANS = ("aorta", "gallbladder", "left_kidney", "right_kidney", "liver", "pancreas", "spleen", "stomach")
 """Stored values 1 to 8, in this order; other copies of the dataset number the organs in another way."""
@@ -70,13 +70,13 @@ class SynapseCt:
 
     def _slices(self) -> Iterator[Case]:
         for path in visible(self.folder / "train_npz"):
-            if (named := SLICE.fullmatch(path.name)) and path.is_file():
+            if (named := SLICE.fullmatch(path.name)) and is_there(path):
                 yield _case(path, case_id=named[1], patient=named[2], split="training")
 
     def _volumes(self) -> Iterator[Case]:
         files: dict[str, Path] = {}
         for path in visible(self.folder / "test_vol_h5"):
-            if (named := VOLUME.fullmatch(path.name)) and path.is_file():
+            if (named := VOLUME.fullmatch(path.name)) and is_there(path):
                 if named[1] in files:
                     raise _two_files(files[named[1]], path)
                 files[named[1]] = path

@@ -85,7 +85,7 @@ class Table:
         )
 
     def _file(self, cell: str, *, what: str, case_id: str) -> Path:
-        return listed_file(self.folder / cell, what=what, case_id=case_id, listed_in=self._path.name)
+        return listed_file(self.folder, cell, what=what, case_id=case_id, listed_in=self._path.name)
 
 
 def _find_table(folder: Path, *, name: str) -> Path:

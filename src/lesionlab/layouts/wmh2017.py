@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lesionlab.core.case import Case, Modality
+from lesionlab.core.image_formats import VOLUME_ENDINGS
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import layout
 from lesionlab.core.split_rule import split_fields
@@ -48,7 +49,7 @@ class Wmh2017:
 
     def _case_folders(self) -> set[Path]:
         """Return the folders that hold `pre` or a mask, at the depths where the challenge has cases."""
-        marks = ("pre", "wmh.nii.gz", "wmh.nii")
+        marks = ("pre", *(f"wmh{ending}" for ending in VOLUME_ENDINGS))
         return {path.parent for mark in marks for path in find_below(self.folder, mark, depths=(2, 3, 4))}
 
     def _case(self, case_folder: Path) -> Case:

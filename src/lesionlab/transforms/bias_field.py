@@ -5,8 +5,6 @@ from types import ModuleType
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from lesionlab.core.errors import OptionError
-
 _COARSEST = 4
 """N4 looks at every fourth voxel: the field is smooth, and the whole volume takes sixty times as long."""
 
@@ -30,12 +28,11 @@ def without_bias_field(
         foreground: What the field is estimated from.
         spacing_mm: Between voxels.
 
-    Raises:
-        OptionError: SimpleITK is not installed.
-
     Source: Tustison et al. 2010, IEEE TMI 29(6), doi:10.1109/TMI.2010.2046908, as implemented by ITK.
     """
-    itk = _load_simple_itk()
+    import SimpleITK  # takes a second, and only N4 needs it
+
+    itk: ModuleType = SimpleITK
     is_thick = [size > 1 for size in image.shape]
     usable = (foreground & (image > 0)).squeeze()
     if usable.ndim < 2 or not usable.any():
@@ -50,15 +47,3 @@ def without_bias_field(
     field = itk.GetArrayFromImage(corrector.GetLogBiasFieldAsImage(volume)).T.reshape(image.shape)
     corrected: Float32[np.ndarray, "x y z"] = image / np.exp(field).astype(np.float32)
     return corrected
-
-
-def _load_simple_itk() -> ModuleType:
-    try:
-        import SimpleITK
-    except ImportError as error:
-        raise OptionError(
-            "the package SimpleITK for N4", found="that it is not installed", where="preprocessing.bias_field",
-            next_step="pip install 'lesionlab[bias-field]'",
-        ) from error  # fmt: skip
-    module: ModuleType = SimpleITK
-    return module

@@ -9,9 +9,8 @@ from jaxtyping import Bool, Int16
 from lesionlab.core.case import Case
 from lesionlab.core.grid import Grid
 from lesionlab.core.labels import Labels
-from lesionlab.engine.case_files import read_mask
+from lesionlab.engine.case_files import read_mask, read_mask_file
 from lesionlab.engine.images import Image
-from lesionlab.engine.pictures import PICTURE_ENDINGS
 from lesionlab.engine.preprocess import read_reference
 from lesionlab.transforms.geometry import reorient
 
@@ -76,10 +75,10 @@ def read_prediction(case: Case, prediction: Path, labels: Labels) -> Image:
         ImageError: The file is missing or damaged.
         LabelError: It holds a value that `labels` do not declare.
     """
-    own = replace(labels, lesion_above=None)  # which is about the dataset's own files
-    image = read_mask(replace(case, label=prediction, label_part="", further_labels=()), own)
-    source = "picture" if prediction.suffix.lower() in PICTURE_ENDINGS else "volume"
-    return replace(image, array=own.stored_values(image.array, where=prediction, source=source))
+    own = replace(labels, lesion_above=None, colours={})  # which are about the dataset's own files
+    image = read_mask_file(prediction, own)
+    own.check(image.array, where=prediction)
+    return image
 
 
 def on_same_axes(masks: CaseMasks, grid: Grid, *, mine: Path, others: Path, advice: str) -> CaseMasks:

@@ -14,6 +14,7 @@ from lesionlab.core.case import Case, Modality, Split
 from lesionlab.core.content_key import content_key
 from lesionlab.core.errors import OptionError
 from lesionlab.core.folder_lock import lock_folder
+from lesionlab.core.image_formats import is_picture
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import Layout
 from lesionlab.core.plan import Plan
@@ -24,7 +25,7 @@ from lesionlab.engine.case_loop import work_through_cases
 from lesionlab.engine.checkpoint import Checkpoint, open_checkpoint
 from lesionlab.engine.finished_work import FinishedWork
 from lesionlab.engine.images import write_image
-from lesionlab.engine.pictures import PICTURE_ENDINGS, picture_of_mask
+from lesionlab.engine.pictures import picture_of_mask
 from lesionlab.engine.postprocess import to_label_map, to_masks
 from lesionlab.engine.predictor import Predictor
 from lesionlab.workflows.division import open_divided
@@ -157,7 +158,7 @@ def _predict_case(
     files = [out / f"{case.id}_mask.nii.gz"]
     label = to_label_map(masks, regions)
     write_image(files[0], label, grid=grid, space_code=prediction.space_code)
-    if _is_picture(case, plan.recipe.modalities):
+    if _is_picture(case, plan.recipe.modalities) and grid.shape[2] == 1:
         files.append(out / f"{case.id}_mask.png")
         write_bytes_atomically(files[-1], picture_of_mask(label))
     if save_probabilities:
@@ -170,7 +171,7 @@ def _predict_case(
 def _is_picture(case: Case, modalities: Sequence[Modality]) -> bool:
     """Return whether the first modality that the case has is a picture; its grid is that of the mask."""
     first = next(case.images[name] for name in modalities if name in case.images)
-    return first.suffix.lower() in PICTURE_ENDINGS
+    return is_picture(first)
 
 
 def _files_of(case: Case, *, out: Path) -> list[Path]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lesionlab.core.case import Case
 from lesionlab.core.errors import LayoutError
+from lesionlab.core.image_formats import PICTURE_ENDINGS, VOLUME_ENDINGS
 
-ENDINGS = (".nii.gz", ".nii")
 NAMES = ("{case}_mask", "{case}", "{case}_pred", "{case}_seg")
 """As `predict` names them, as nnU-Net does, and two common habits."""
 BIDS_SUFFIXES = ("_mask", "_dseg")
@@ -60,7 +60,7 @@ def _find(folder: Path, cases: Sequence[Case]) -> dict[str, Path]:
     derivatives = _derivatives(folder)
     found = {}
     for case in cases:
-        names = [name.format(case=case.id) + ending for name in NAMES for ending in ENDINGS]
+        names = [name.format(case=case.id) + ending for name in NAMES for ending in (*VOLUME_ENDINGS, *PICTURE_ENDINGS)]
         direct = [path for path in (folder / name for name in names) if path.is_file()]
         fitting = direct[:1] or [path for path in derivatives if path.name.startswith(f"{case.id}_")]
         if len(fitting) > 1:
@@ -77,5 +77,5 @@ def _find(folder: Path, cases: Sequence[Case]) -> dict[str, Path]:
 
 def _derivatives(folder: Path) -> list[Path]:
     """Return the masks of a folder of BIDS derivatives."""
-    endings = tuple(suffix + ending for suffix in BIDS_SUFFIXES for ending in ENDINGS)
+    endings = tuple(suffix + ending for suffix in BIDS_SUFFIXES for ending in VOLUME_ENDINGS)
     return sorted(path for path in folder.glob("sub-*/**/*") if path.name.endswith(endings))

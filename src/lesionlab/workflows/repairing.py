@@ -10,15 +10,16 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float32, Int16
 from PIL import Image as Picture
+from PIL import ImageOps
 
 from lesionlab.core.case import Case
 from lesionlab.core.errors import ImageError, LabelError, StorageError
 from lesionlab.core.grid import TOLERANCE_MM, Grid
+from lesionlab.core.image_formats import is_nifti, is_picture
 from lesionlab.core.labels import Labels
 from lesionlab.core.storage import write_bytes_atomically
 from lesionlab.engine.case_files import read_file, read_scan
 from lesionlab.engine.images import Image, count_volumes, write_image
-from lesionlab.engine.pictures import PICTURE_ENDINGS
 from lesionlab.transforms.geometry import reorient, to_working
 
 HEADER_RULES = frozenset({"transforms", "voxel-size", "units", "slope", "mask-slope", "further-axes", "label-noise"})
@@ -70,7 +71,7 @@ def repair_case(case: Case, labels: Labels, *, headers: Collection[Path]) -> Ite
     scan = read_scan(case, next(iter(case.images)))
     for path in dict.fromkeys(case.images.values()):
         parts = [case.parts.get(modality, "") for modality, other in case.images.items() if other == path]
-        if not _is_nifti(path):
+        if not is_nifti(path):
             _check_size(read_file(path, parts[0]), scan, where=path)
             continue
         count = count_volumes(path) if any(parts) else 1
@@ -79,10 +80,10 @@ def repair_case(case: Case, labels: Labels, *, headers: Collection[Path]) -> Ite
     masks = () if case.label is None else (case.label, *case.further_labels)
     for path in masks:
         stored = read_file(path, case.label_part if path == case.label else "")
-        if path.suffix.lower() in PICTURE_ENDINGS:
+        if is_picture(path):
             yield from _resize_mask(case, path, stored, scan=scan)
             continue
-        if not _is_nifti(path):
+        if not is_nifti(path):
             _check_size(stored, scan, where=path)
             continue
         values, done = _whole_labels(stored.array, labels, where=path)
@@ -175,7 +176,7 @@ def _write_resized(place: Path, *, file: Path, width: int, height: int) -> None:
     stream = io.BytesIO()
     try:
         with Picture.open(file) as picture:
-            resized = picture.resize((width, height), Picture.Resampling.NEAREST)
+            resized = ImageOps.exif_transpose(picture).resize((width, height), Picture.Resampling.NEAREST)
             resized.save(stream, format=picture.format, **_FAITHFUL.get(str(picture.format), {}))
     except OSError as error:
         raise ImageError(
@@ -191,10 +192,6 @@ def _write_resized(place: Path, *, file: Path, width: int, height: int) -> None:
 
 _FAITHFUL: dict[str, dict[str, int]] = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": 1}}
 """How formats that lose something by default are written so that masks stay what they are."""
-
-
-def _is_nifti(path: Path) -> bool:
-    return path.name.lower().endswith((".nii.gz", ".nii"))
 
 
 def _place(image: Image, scan: Image, *, order: int, where: Path) -> tuple[Image, str]:

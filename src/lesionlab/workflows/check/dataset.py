@@ -4,13 +4,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lesionlab.core.case import Case
+from lesionlab.core.image_formats import IMAGE_ENDINGS
 from lesionlab.core.layout import Layout
 from lesionlab.workflows.check.finding import Finding
 
-IMAGE_ENDINGS = (
-    ".nii", ".nii.gz", ".hdr", ".mha", ".mhd", ".nrrd", ".dcm", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp",
-    ".npy", ".npz", ".h5", ".hdf5",
-)  # fmt: skip
 NAMED = 8
 
 
@@ -66,6 +63,6 @@ def judge_left_over(cases: Sequence[Case], folder: Path) -> Iterator[Finding]:
 
 
 def _image_files(folder: Path) -> list[Path]:
-    found = (path for path in folder.rglob("*") if path.name.lower().endswith(IMAGE_ENDINGS))
+    found = (path for path in folder.rglob("*") if path.name.lower().endswith((*IMAGE_ENDINGS, ".dcm")))
     visible = (path for path in found if not any(part[0] == "." for part in path.relative_to(folder).parts))
     return sorted(path for path in visible if path.is_file())

@@ -12,10 +12,10 @@ from jaxtyping import Bool
 from lesionlab.core.case import Case, Modality
 from lesionlab.core.errors import GridError, ImageError, LabelError, LesionlabError
 from lesionlab.core.grid import TOLERANCE_MM
+from lesionlab.core.image_formats import is_nifti
 from lesionlab.core.labels import Labels
-from lesionlab.engine.case_files import read_mask, read_scan
+from lesionlab.engine.case_files import format_of, read_mask, read_scan
 from lesionlab.engine.images import Image
-from lesionlab.layouts.image_files import ENDINGS
 from lesionlab.workflows.check.finding import Finding, Severity
 
 
@@ -46,7 +46,7 @@ class Scan:
     @property
     def headers(self) -> dict[Path, nibabel.Nifti1Header]:
         """The headers as they are stored of all readable files that are NIfTI; further masks are not among them."""
-        return {path: read_header(path) for path in self.files if path.name.endswith(ENDINGS)}
+        return {path: read_header(path) for path in self.files if is_nifti(path) and format_of(path) == "nifti"}
 
     @property
     def lesion(self) -> Bool[np.ndarray, "x y z"] | None:

@@ -1,0 +1,49 @@
+"""Text files in whatever encoding their writer chose."""
+
+import codecs
+import re
+from pathlib import Path
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file in UTF-8, UTF-16 or UTF-32, with or without a byte order mark, or in Windows-1252.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is no text.
+    """
+    return decode(path.read_bytes())
+
+
+def decode(data: bytes) -> str:
+    """Return the text of some bytes, as `read_text` does.
+
+    Raises:
+        ValueError: They are no text.
+    """
+    text = data.decode(_encoding_of(data))
+    if re.search(r"[\x00-\x08\x0e-\x1f]", text):
+        raise ValueError("no text but binary data")
+    return text
+
+
+def _encoding_of(data: bytes) -> str:
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return encoding
+    for encoding, zeros in (("utf-16-le", data[1::2]), ("utf-16-be", data[::2])):
+        if zeros.count(0) > len(zeros) / 2:
+            return encoding
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return "latin-1" if any(byte in data for byte in (0x81, 0x8D, 0x8F, 0x90, 0x9D)) else "cp1252"
+    return "utf-8"
