@@ -61,15 +61,15 @@ def read_case_masks(case: Case, prediction: Path, labels: Labels) -> CaseMasks:
     labels.check(reference.array, where=case.label)
     advice = "predict the case again on its own grid, or resample the prediction to the reference (nearest neighbour)"
     predicted = _turned(
-        read_prediction(case, prediction, labels), reference.grid, mine=case.label, others=prediction, advice=advice
+        read_prediction(prediction, labels), reference.grid, mine=case.label, others=prediction, advice=advice
     )
     return CaseMasks(
         predicted=np.ascontiguousarray(predicted), reference=np.ascontiguousarray(reference.array), grid=reference.grid
     )
 
 
-def read_prediction(case: Case, prediction: Path, labels: Labels) -> Image:
-    """Read the predicted mask of a case, whatever kind of file it is, on its own grid.
+def read_prediction(prediction: Path, labels: Labels) -> Image:
+    """Read a predicted mask, whatever kind of file it is, on its own grid.
 
     Raises:
         ImageError: The file is missing or damaged.
