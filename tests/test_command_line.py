@@ -40,7 +40,8 @@ WORDS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "tune": (("checkpoint", "data"), {"--score", "--hyperparameters", "--workers", "--split-file"}),
     "predict": (
         ("checkpoint", "data", "out"),
-        {"--split", "--save-probabilities", "--no-save-probabilities", "--overlap", "--flips", "--split-file"},
+        {"--split", "--save-probabilities", "--no-save-probabilities", "--overlap", "--flips", "--split-file"}
+        | {"--require", "--threshold", "--smallest-lesion"},
     ),
     "evaluate": (
         ("predictions", "data", "out"),

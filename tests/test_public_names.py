@@ -16,12 +16,15 @@ PARAMETERS: dict[str, str] = {
         "workers=1"
     ),
     "import_weights": "file_or_state_dict * network **options",
-    "predict": "checkpoint data out * split=None save_probabilities=False overlap=None flips=None split_file=None",
+    "predict": (
+        "checkpoint data out * split=None save_probabilities=False overlap=None flips=None split_file=None "
+        "require=() threshold=None smallest_lesion_mm3=None"
+    ),
     "score": "predicted reference * spacing_mm protocol='lesionlab' labels=None",
     "split": "data out * kind='kfold' folds=5 share=0.2 sealed_share=0.0 seed=0",
     "train": "recipe data out * changes=() start_from=() store=None workers=0 stop_after=None "
     "max_time_s=None extend=False fraction=1.0 split_file=None fold=None watch=None mlflow=None",
-    "tune": "checkpoint data * score='dice' thresholds smallest_lesions_mm3",
+    "tune": "checkpoint data * score='dice' thresholds smallest_lesions_mm3 split_file=None",
 }
 """Public name -> its parameters; those after the star go by keyword."""
 

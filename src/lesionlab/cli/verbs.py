@@ -37,6 +37,9 @@ def predict(
     overlap: float | None = None,
     flips: bool | None = None,
     split_file: Path | None = None,
+    require: Annotated[str, arg(metavar="MODALITY[,MODALITY]")] = "",
+    threshold: float | None = None,
+    smallest_lesion: Annotated[float | None, arg(metavar="MM3")] = None,
 ) -> int:
     """Write a mask for every case, on the scan's own grid.
 
@@ -49,6 +52,9 @@ def predict(
         overlap: Of sliding windows, 0 to below 1; as the plan says when left out.
         flips: Average over mirrored views, slower and steadier; as the plan says when left out.
         split_file: Which case is in which part, as lesionlab split writes it.
+        require: Cases without one of these modalities fail, also where the network can do without.
+        threshold: A voxel above this probability is lesion, 0 to below 1; as tuned when left out.
+        smallest_lesion: Remove lesions smaller than this; as tuned when left out.
     """
     from lesionlab.workflows.predict import predict as run
 
@@ -61,6 +67,9 @@ def predict(
         overlap=overlap,
         flips=flips,
         split_file=split_file,
+        require=tuple(name.strip() for name in require.split(",") if name.strip()),
+        threshold=threshold,
+        smallest_lesion_mm3=smallest_lesion,
     )
     return name_files(predicted.files, failures=predicted.failures)
 

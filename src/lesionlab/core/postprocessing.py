@@ -2,6 +2,9 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+GIVEN = "given for the prediction"
+"""How threshold and smallest lesion were chosen that a user gave with the command, not the checkpoint."""
+
 
 class Postprocessing(BaseModel):
     """Threshold and smallest lesion, one for all regions.
@@ -15,5 +18,5 @@ class Postprocessing(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     threshold: float = Field(default=0.5, ge=0, lt=1)
-    smallest_lesion_mm3: float = Field(default=0.0, ge=0)
+    smallest_lesion_mm3: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     chosen_by: str = "default"

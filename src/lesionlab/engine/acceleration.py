@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint, noop_context_fn
 
 from lesionlab.core.network import recomputed_blocks
 from lesionlab.core.recipe import Training
@@ -23,8 +23,8 @@ def lay_out(network: nn.Module, settings: Training) -> nn.Module:
         network = network.to(memory_format=memory_format(spatial_dims))  # type: ignore[call-overload]  # torch's stub
     if settings.recompute:
         for block in recomputed_blocks(network):
-            options = {"context_fn": functools.partial(_contexts, block)} if list(block.buffers()) else {}
-            block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False, **options)
+            contexts = functools.partial(_contexts, block) if list(block.buffers()) else noop_context_fn
+            block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False, context_fn=contexts)
     return network
 
 

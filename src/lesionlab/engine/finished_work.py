@@ -1,8 +1,9 @@
 """Which cases of a long piece of work are finished: a JSON file beside what was written."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from pydantic import BaseModel, TypeAdapter, ValidationError, field_validator
 
@@ -20,12 +21,14 @@ class Finished(BaseModel):
         files: Relative to the folder.
         digests: Of the files as they were written, by the same names.
         made_by: Key of the checkpoint that made it, or an empty string.
+        used: Which file became which modality, what was not found and what was ignored, for people to read.
     """
 
     key: str
     files: tuple[str, ...]
     digests: dict[str, str | None] = {}
     made_by: str = ""
+    used: str = ""
 
     @field_validator("files")
     @classmethod
@@ -47,11 +50,13 @@ class FinishedWork:
     Args:
         path: Of the JSON file; it need not exist.
         made_by: Key of the checkpoint that makes what is added, or an empty string.
+        used: As in `Finished`, by case.
     """
 
-    def __init__(self, path: Path, *, made_by: str = "") -> None:
+    def __init__(self, path: Path, *, made_by: str = "", used: Mapping[str, str] = MappingProxyType({})) -> None:
         self.path = path
         self._made_by = made_by
+        self._used = used
         self._entries = read_finished(path)
 
     @property
@@ -87,7 +92,9 @@ class FinishedWork:
             StorageError: The record could not be written.
         """
         digests = {path.relative_to(self.path.parent).as_posix(): file_digest(path) for path in files}
-        self._entries[case_id] = Finished(key=key, files=tuple(digests), digests=digests, made_by=self._made_by)
+        self._entries[case_id] = Finished(
+            key=key, files=tuple(digests), digests=digests, made_by=self._made_by, used=self._used.get(case_id, "")
+        )
         self._write()
 
     def _write(self) -> None:

@@ -63,10 +63,10 @@ def activation_bytes(network: torch.nn.Module, loss: torch.nn.Module, *, sample:
         torch.autograd.grad(value, image, allow_unused=True)  # through all features; no gradient of a weight is kept
     for buffer, before in zip(network.buffers(), buffers, strict=True):
         buffer.copy_(before)
-    return held.peak_bytes
+    return int(held.peak_bytes)
 
 
-class _HeldStorages(TorchDispatchMode):
+class _HeldStorages(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up, after every operation, what all tensors that were made within hold.
 
     Args:
@@ -74,7 +74,7 @@ class _HeldStorages(TorchDispatchMode):
     """
 
     def __init__(self, known: Iterable[Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._known = {tensor.untyped_storage()._cdata for tensor in known}
         self._bytes: dict[int, int] = {}
         self._total_bytes = self.peak_bytes = 0

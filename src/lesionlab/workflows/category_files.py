@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float
@@ -35,6 +36,7 @@ class Said(BaseModel):
         predicted: The category that it was taken for.
         probabilities: Of every category.
         made_by: Key of the checkpoint that classified it.
+        used: Which file became which modality, what was not found and what was ignored, for people to read.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +47,7 @@ class Said(BaseModel):
     predicted: str
     probabilities: dict[str, float]
     made_by: str = ""
+    used: str = ""
 
 
 class CategoryFile(BaseModel):
@@ -95,12 +98,22 @@ class CategoryRecord:
         categories: In the order of the classifier's outputs.
         threshold: As in `CategoryFile`.
         made_by: Key of the checkpoint that classifies.
+        used: As in `Said`, by case.
     """
 
-    def __init__(self, folder: Path, *, categories: tuple[str, ...], threshold: float, made_by: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        categories: tuple[str, ...],
+        threshold: float,
+        made_by: str,
+        used: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._folder = folder
         self._empty = CategoryFile(categories=categories, threshold=threshold, cases={})
         self._made_by = made_by
+        self._used = used
         earlier = read_category_file(folder)
         self._cases = dict(earlier.cases) if earlier is not None and earlier.categories == categories else {}
         self._unwritten = 0
@@ -119,7 +132,15 @@ class CategoryRecord:
         Raises:
             StorageError: The file could not be written.
         """
-        said = Said(key=key, group="", site="", predicted="", probabilities=dict(result), made_by=self._made_by)
+        said = Said(
+            key=key,
+            group="",
+            site="",
+            predicted="",
+            probabilities=dict(result),
+            made_by=self._made_by,
+            used=self._used.get(case_id, ""),
+        )
         self._cases[case_id] = self._chosen(said)
         self._unwritten += 1
         if self._unwritten > len(self._cases) // 20:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lesionlab.core.content_key import content_key, file_digest
 from lesionlab.core.errors import StorageError
+from lesionlab.core.postprocessing import GIVEN, Postprocessing
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.checkpoint import Checkpoint, open_checkpoint, training_of
 from lesionlab.engine.finished_work import read_finished
@@ -30,6 +31,7 @@ class MadeBy(BaseModel):
         checkpoint: Its folder then.
         weights: Differs when weights or post-processing do.
         sealed: SHA-256 of the ids of the cases that are sealed for it.
+        postprocessing: Threshold and smallest lesion of the masks, the checkpoint's or given with the command.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,6 +39,7 @@ class MadeBy(BaseModel):
     checkpoint: Path
     weights: str
     sealed: tuple[str, ...]
+    postprocessing: Postprocessing = Postprocessing()
 
     @property
     def training(self) -> Path:
@@ -52,6 +55,14 @@ class MadeBy(BaseModel):
         if not self.checkpoint.is_dir():
             logger.info(
                 "the checkpoint of these predictions is gone from %s; no model card is written", self.checkpoint
+            )
+            return None
+        if self.postprocessing.chosen_by == GIVEN:
+            logger.info(
+                "threshold %g and smallest lesion %g mm3 were given for these masks; the card of %s is left as it is",
+                self.postprocessing.threshold,
+                self.postprocessing.smallest_lesion_mm3,
+                self.checkpoint,
             )
             return None
         found = open_checkpoint(self.checkpoint)
@@ -129,6 +140,7 @@ def note_maker(checkpoint: Checkpoint, out: Path) -> None:
         weights=key,
         sealed=checkpoint.plan.sealed,
         earlier=tuple(_plain(maker) for maker in makers if maker.weights in used - {key}),
+        postprocessing=checkpoint.postprocessing,
     )
     write_text_atomically(out / NOTE_FILE, note.model_dump_json(indent=1) + "\n")
 

@@ -25,6 +25,7 @@ from lesionlab.engine.shown_modalities import can_do_without
 from lesionlab.metrics.overlap import Dice
 from lesionlab.workflows.case_masks import read_reference_regions
 from lesionlab.workflows.division import open_divided
+from lesionlab.workflows.modality_use import match_modalities
 from lesionlab.workflows.model_card import card_subsets
 from lesionlab.workflows.sealed import count_subsets
 
@@ -60,7 +61,7 @@ def evaluate_subsets(
     """
     opened = open_checkpoint(checkpoint)
     _check_dropout(can_do_without(opened.plan.recipe), where=checkpoint)
-    _, layout = open_divided(data, split_file)
+    layout = match_modalities(open_divided(data, split_file)[1], opened.plan.recipe.modalities)
     opened.check_modalities(layout.modalities, where=data)
     cases = [case for case in select_split(layout.cases(), split, where=data) if case.label is not None]
     if not cases:

@@ -7,18 +7,14 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 import lesionlab.networks  # noqa: F401  # registers what a plan may name
 from lesionlab.core.case import Case, Modality, Split
 from lesionlab.core.content_key import content_key
-from lesionlab.core.errors import OptionError
 from lesionlab.core.folder_lock import lock_folder
 from lesionlab.core.image_formats import is_picture
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import Layout
 from lesionlab.core.plan import Plan
-from lesionlab.core.recipe import Inference
 from lesionlab.core.split_rule import select_split
 from lesionlab.core.storage import write_bytes_atomically
 from lesionlab.engine.case_loop import work_through_cases
@@ -30,7 +26,15 @@ from lesionlab.engine.postprocess import to_label_map, to_masks
 from lesionlab.engine.predictor import Predictor
 from lesionlab.workflows.division import open_divided
 from lesionlab.workflows.made_by import RECORD_FILE, maker_key, note_maker
+from lesionlab.workflows.modality_use import (
+    checked,
+    match_modalities,
+    prediction_key,
+    report_use,
+    required_modalities,
+)
 from lesionlab.workflows.predict_categories import predict_categories
+from lesionlab.workflows.prediction_options import change_inference, change_postprocessing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,9 @@ def predict(
     overlap: float | None = None,
     flips: bool | None = None,
     split_file: Path | None = None,
+    require: Sequence[Modality] = (),
+    threshold: float | None = None,
+    smallest_lesion_mm3: float | None = None,
 ) -> Predicted:
     """Write ``<case>_mask.nii.gz`` for every case, on the grid of its first modality; of pictures also a PNG.
 
@@ -72,32 +79,45 @@ def predict(
         overlap: Of sliding windows; the plan's when None.
         flips: Whether to average over mirrored views; the plan's when None.
         split_file: A table that says which case is in which part; without it the dataset's own parts count.
+        require: Modalities without which a case fails, also where the network has learnt to do without them.
+        threshold: A voxel is lesion when its probability is above this, 0 to below 1; the checkpoint's when None. Of a
+            classifier of two categories, the second is predicted then.
+        smallest_lesion_mm3: Smaller lesions are removed; the checkpoint's when None.
 
     Raises:
+        OptionError: A number is out of its range, an option means nothing to this checkpoint, or the network knows no
+            such modality.
         LesionlabError: The checkpoint or the folder cannot be used at all.
     """
     opened = open_checkpoint(checkpoint)
-    inference = _change(opened.plan.recipe.inference, {"overlap": overlap, "flips": flips})
+    opened = change_postprocessing(opened, threshold=threshold, smallest_lesion_mm3=smallest_lesion_mm3)
+    inference = change_inference(opened, overlap=overlap, flips=flips)
+    modalities = opened.plan.recipe.modalities
+    required = required_modalities(require, modalities)
     _, layout = open_divided(data, split_file)
+    layout = match_modalities(layout, modalities)
     cases = select_cases(layout, opened, split=split, where=data)
+    used = report_use(cases, modalities)
     with lock_folder(out):
         note_maker(opened, out)
         if opened.plan.categories:
-            _check_no_windows(overlap)
-            tables, reasons = predict_categories(opened, cases, out, flips=inference.flips)
+            tables, reasons = predict_categories(
+                opened, cases, out, flips=inference.flips, required=required, used=used
+            )
             return Predicted(files=tables, failures=reasons)
         predictor = Predictor(opened, inference)
         regions = stored_values(opened.plan, layout.labels)
         state = _state_of(opened, [inference.model_dump(), save_probabilities, regions])
-        work = FinishedWork(out / RECORD_FILE, made_by=maker_key(opened))
+        work = FinishedWork(out / RECORD_FILE, made_by=maker_key(opened), used=used)
         failures = work_through_cases(
             cases,
             what="predicting",
             record=work,
-            key=partial(
-                Case.content_key, modalities=opened.plan.recipe.modalities, settings=state, with_reference=False
+            key=partial(prediction_key, modalities=modalities, settings=state, required=required),
+            work=checked(
+                partial(_predict_case, predictor, out=out, regions=regions, save_probabilities=save_probabilities),
+                required=required,
             ),
-            work=partial(_predict_case, predictor, out=out, regions=regions, save_probabilities=save_probabilities),
             files_of=partial(_files_of, out=out),
         )
         written = [file for case in cases if case.id not in failures for file in work.files(case.id)]
@@ -123,28 +143,6 @@ def select_cases(layout: Layout, checkpoint: Checkpoint, *, split: Split | None,
     """
     checkpoint.check_modalities(layout.modalities, where=where)
     return select_split(layout.cases(), split, where=where)
-
-
-def _change(inference: Inference, changes: dict[str, float | bool | None]) -> Inference:
-    given = {name: value for name, value in changes.items() if value is not None}
-    try:
-        return Inference.model_validate({**inference.model_dump(), **given})
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = "--" + str(first["loc"][0])
-        raise OptionError(
-            f"a possible {option}", found=f"{first['input']}: {first['msg']}", where=option, next_step="change it"
-        ) from error
-
-
-def _check_no_windows(overlap: float | None) -> None:
-    if overlap is not None:
-        raise OptionError(
-            "a network that slides windows over a scan",
-            found="a classifier, which sees the whole scan at once",
-            where="--overlap",
-            next_step="leave it out",
-        )
 
 
 def _predict_case(

@@ -1,20 +1,28 @@
 """Say of whole cases which category they belong to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
-from lesionlab.core.case import Case
+from lesionlab.core.case import Case, Modality
 from lesionlab.core.content_key import content_key
 from lesionlab.engine.case_loop import work_through_cases
 from lesionlab.engine.category_predictor import CategoryPredictor
 from lesionlab.engine.checkpoint import Checkpoint
 from lesionlab.workflows.category_files import CategoryRecord
 from lesionlab.workflows.made_by import maker_key
+from lesionlab.workflows.modality_use import checked, prediction_key
 
 
 def predict_categories(
-    checkpoint: Checkpoint, cases: Sequence[Case], out: Path, *, flips: bool
+    checkpoint: Checkpoint,
+    cases: Sequence[Case],
+    out: Path,
+    *,
+    flips: bool,
+    required: Sequence[Modality] = (),
+    used: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[tuple[Path, ...], dict[str, str]]:
     """Write the probability of every category of every case, as a table and as JSON.
 
@@ -26,6 +34,8 @@ def predict_categories(
         cases: What to predict; categories that they have are not looked at.
         out: Where the two files go.
         flips: Whether to average over each volume and its left-right mirror image.
+        required: Modalities without which a case fails.
+        used: By case, which file became which modality, what was not found and what was ignored.
 
     Returns:
         The files, and why cases failed, by id.
@@ -42,6 +52,7 @@ def predict_categories(
         categories=plan.categories,
         threshold=checkpoint.postprocessing.threshold,
         made_by=maker_key(checkpoint),
+        used=used,
     )
     try:
         failures = work_through_cases(
@@ -49,12 +60,9 @@ def predict_categories(
             what="predicting",
             record=record,
             key=partial(
-                Case.content_key,
-                modalities=plan.recipe.modalities,
-                settings=[weights, flips],
-                with_reference=False,
+                prediction_key, modalities=plan.recipe.modalities, settings=[weights, flips], required=required
             ),
-            work=partial(_predict, predictor, categories=plan.categories),
+            work=checked(partial(_predict, predictor, categories=plan.categories), required=required),
             files_of=lambda _: (),
         )
     except BaseException:

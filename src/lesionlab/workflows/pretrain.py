@@ -12,6 +12,7 @@ import lesionlab.networks
 import lesionlab.pretext  # noqa: F401  # these two register what a recipe may name
 from lesionlab.core.case import Case
 from lesionlab.core.errors import LayoutError, RecipeError
+from lesionlab.core.labels import Labels
 from lesionlab.core.learned_cases import keys_of
 from lesionlab.core.network import network
 from lesionlab.core.pretext import Pretext, pretext
@@ -23,6 +24,7 @@ from lesionlab.engine.ranks import hold_folder, make_training_fabric
 from lesionlab.engine.stopping import Stop
 from lesionlab.engine.store import StoredCase, store_cases
 from lesionlab.workflows.division import open_divided
+from lesionlab.workflows.modality_use import match_modalities, report_use
 from lesionlab.workflows.sealed import keep_sealed
 
 logger = logging.getLogger(__name__)
@@ -79,21 +81,17 @@ def pretrain(
     stop = Stop(max_time_s=math.inf if max_time_s is None else max_time_s)
     name, layout = open_divided(data, split_file)
     wanted = read_pretraining_recipe(recipe, changes=tuple(changes))
-    cases = tuple(layout.cases())
+    cases = tuple(match_modalities(layout, wanted.modalities).cases())
     learned = learning_cases(cases, where=data)
     training, validation = _divide(learned, wanted, where=data)
     fabric = make_training_fabric(wanted.schedule.precision)
+    if fabric.is_global_zero:
+        report_use(learned, wanted.modalities)
     with hold_folder(fabric, out):
         ids = (case.id for case in learned)
         sealed = keep_sealed(ids, out=out, start_from=(), split_file=split_file, test=test_cases(cases))
         with fabric.rank_zero_first():
-            stored = store_cases(
-                [*training, *validation],
-                store or out / "store",
-                modalities=wanted.modalities,
-                settings=wanted.preprocessing,
-                labels=layout.labels,
-            )
+            stored = _store([*training, *validation], wanted, layout.labels, folder=store or out / "store")
         is_healthy = _who_is_healthy([*training, *validation], stored, healthy=wanted.healthy)
         plan = PretrainingPlan(
             recipe=_complete(wanted, knows_healthy=is_healthy is not None),
@@ -115,6 +113,11 @@ def pretrain(
             loop.run(workers=workers, stop_after=total if stop_after is None else stop_after, stop=stop)
     done = loop.progress
     return Pretrained(folder=out, steps=done.step, best_loss=done.best_loss, is_finished=done.step == total)
+
+
+def _store(cases: Sequence[Case], recipe: PretrainingRecipe, labels: Labels, *, folder: Path) -> tuple[StoredCase, ...]:
+    modalities, settings = recipe.modalities, recipe.preprocessing
+    return store_cases(cases, folder, modalities=modalities, settings=settings, labels=labels)
 
 
 def _divide(

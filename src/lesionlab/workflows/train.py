@@ -26,6 +26,7 @@ from lesionlab.engine.store import StoredCase
 from lesionlab.engine.tracking import check_tracking
 from lesionlab.engine.training_state import Progress
 from lesionlab.workflows.division import open_divided
+from lesionlab.workflows.modality_use import report_use
 from lesionlab.workflows.model_card import card_training
 from lesionlab.workflows.sealed import keep_sealed
 from lesionlab.workflows.training_data import TrainingData, choose_cases
@@ -104,8 +105,10 @@ def train(
     ids = (case.id for case in (*chosen.training, *chosen.validation))
     sealed = keep_sealed(ids, out=out, start_from=start_from, split_file=split_file, test=chosen.test)
     fabric = make_training_fabric(chosen.recipe.training.precision)
-    if mlflow is not None and fabric.is_global_zero:
-        check_tracking(mlflow)
+    if fabric.is_global_zero:
+        report_use((*chosen.training, *chosen.validation), chosen.recipe.modalities)
+        if mlflow is not None:
+            check_tracking(mlflow)
     with hold_folder(fabric, out):
         with fabric.rank_zero_first():
             parts = chosen.store(store or out / "store")

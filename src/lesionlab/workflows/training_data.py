@@ -17,6 +17,7 @@ from lesionlab.engine.categories import categories_of, divide_by_category, resol
 from lesionlab.engine.few_shot import take_fraction
 from lesionlab.engine.planning import complete, complete_for, divide_cases, resolve
 from lesionlab.engine.store import StoredCase, store_cases
+from lesionlab.workflows.modality_use import match_modalities
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +96,7 @@ def choose_cases(recipe: Recipe, layout: Layout, *, where: str, fraction: float 
     Raises:
         LesionlabError: Recipe and data do not fit, or there are too few cases.
     """
+    layout = match_modalities(layout, recipe.modalities)
     _check_modalities(recipe, layout)
     if recipe.task == "classify":
         return _choose_by_category(recipe, layout, where=where, fraction=fraction)

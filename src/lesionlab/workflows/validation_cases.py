@@ -14,6 +14,7 @@ from lesionlab.core.split import hash_case, read_split, refuse_sealed
 from lesionlab.core.split_rule import name_cases
 from lesionlab.engine.checkpoint import Checkpoint
 from lesionlab.workflows.division import open_divided
+from lesionlab.workflows.modality_use import match_modalities
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ def find_validation_cases(checkpoint: Checkpoint, data: str, *, split_file: Path
     """
     plan = checkpoint.plan
     name, layout = open_divided(data, split_file)
+    layout = match_modalities(layout, plan.recipe.modalities)
     checkpoint.check_modalities(layout.modalities, where=data)
     refuse_sealed(plan.validation_cases, plan.sealed, where=checkpoint.folder)
     if split_file is not None:

@@ -11,6 +11,7 @@ from lesionlab.workflows.check import dataset, exchanged, grids, headers, intens
 from lesionlab.workflows.check.copies import Copies
 from lesionlab.workflows.check.finding import Finding
 from lesionlab.workflows.check.scan import Scan, load
+from lesionlab.workflows.modality_use import report_use
 
 Rule: TypeAlias = Callable[[Scan], Iterator[Finding]]
 
@@ -49,6 +50,7 @@ def check(data: str, *, midplane: bool = False) -> tuple[Finding, ...]:
     """
     _, layout = open_layout(data)
     cases = tuple(layout.cases())
+    report_use(cases, layout.modalities)
     rules = (*RULES, mirror.judge_midplane) if midplane else RULES
     findings = judge(track(cases, what="checking", total=len(cases)), layout.labels, rules=rules)
     whole = (*dataset.judge_modalities(cases, layout), *dataset.judge_left_over(cases, layout.folder))
