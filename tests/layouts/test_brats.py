@@ -123,3 +123,25 @@ def test_a_case_of_masks_alone_is_refused_once_another_is_whole(tmp_path: Path):
 
 def test_without_cases_the_labels_are_those_of_today(tmp_path: Path):
     assert regions_of(tmp_path / "nowhere") == {"WT": {1, 2, 3}, "TC": {1, 3}, "ET": {3}}
+
+
+@pytest.mark.parametrize(
+    ("folder", "split"),
+    [
+        ("MICCAI_BraTS2020_TrainingData", "training"),
+        ("ASNR-MICCAI-BraTS2023-GLI-Challenge-ValidationData", "validation"),
+        ("training", "training"),
+        ("trainingdata", "training"),
+        ("TRAINING", "training"),
+        ("pretraining", None),
+        ("revalidation", None),
+        ("Constraining", None),
+    ],
+)
+def test_whole_words_of_folders_give_the_split(tmp_path: Path, folder: str, split: str | None):
+    case = tmp_path / folder / "BraTS2021_00002"
+    case.mkdir(parents=True)
+    for name in ("t1ce", "t1", "flair", "t2"):
+        (case / f"BraTS2021_00002_{name}.nii.gz").touch()
+    (found,) = Brats(tmp_path).cases()
+    assert found.split == split

@@ -134,7 +134,7 @@ class Brats:
             label=self._mask(folder, naming),
             group=self._patient(folder.name),
             site=site[1] if (site := SITE.match(folder.name)) else "",
-            **split_fields(strictest(SPLITS[word] for word in SPLITS for part in parts if word in part.lower())),
+            **split_fields(strictest(SPLITS[word] for part in parts for word in _words(part) if word in SPLITS)),
             category=next((part for part in parts if part in GRADES), None),
         )
 
@@ -151,3 +151,9 @@ class Brats:
         beside = [parent / "labels" for parent in folders_up_to(self.folder, folder)]
         stems = [labels / name for labels in beside for name in (folder.name, f"{folder.name}_seg")]
         return next(filter(None, map(find_image, [folder / "seg", folder / "labels" / "seg", *stems])), None)
+
+
+def _words(name: str) -> list[str]:
+    """Return the words of a folder's name in lower case: TrainingData is training and data, so is trainingdata."""
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
+    return [word for mixed in words for word in re.sub(r"(?<=.)(data|set)$", r" \1", mixed.lower()).split()]

@@ -6,15 +6,35 @@ from collections.abc import Iterable, Sequence
 from lesionlab.core.case import Modality
 
 SPELLINGS: dict[Modality, tuple[str, ...]] = {
-    "flair": ("flair", "t2flair", "t2f", "darkfluid"),
-    "t1": ("t1", "t1w", "t1n", "mprage", "mprage1", "spgr"),
-    "t1ce": ("t1ce", "t1c", "t1gd", "t1wgd", "t1post", "t1wce", "t1wpost", "cet1", "cet1w"),
-    "t2": ("t2", "t2w"),
-    "pd": ("pd", "pdw"),
-    "dwi": ("dwi", "trace", "b1000"),
-    "adc": ("adc",),
+    "flair": ("flair", "t2flair", "t2wflair", "flairt2", "t2f", "darkfluid", "t2darkfluid"),
+    "t1": (
+        *("t1", "t1w", "t1wi", "t1n", "t1pre", "t1wpre", "t1precontrast", "t1nativ", "t1native", "t1nocontrast"),
+        *("t1noncontrast", "t1unenhanced", "mprage", "mprage1", "t1mprage", "spgr", "t1spgr", "bravo"),
+    ),
+    "t1ce": (
+        *(
+            "t1ce",
+            "t1c",
+            "t1wc",
+            "t1wce",
+            "t1gd",
+            "t1wgd",
+            "t1gad",
+            "t1gado",
+            "t1km",
+            "t1post",
+            "t1wpost",
+            "cet1",
+            "cet1w",
+        ),
+        *("t1postcontrast", "t1wpostcontrast", "t1postgd", "t1postgad", "t1contrastenhanced", "gdt1", "gdt1w"),
+    ),
+    "t2": ("t2", "t2w", "t2wi", "t2tse", "t2fse"),
+    "pd": ("pd", "pdw", "pdwi", "protondensity"),
+    "dwi": ("dwi", "trace", "tracew", "b1000", "dwib1000", "dwitrace"),
+    "adc": ("adc", "adcmap", "dwiadc"),
     "swi": ("swi",),
-    "ct": ("ct",),
+    "ct": ("ct", "ncct", "nect"),
     "red": ("red", "r"),
     "green": ("green", "g"),
     "blue": ("blue", "b"),
@@ -32,10 +52,18 @@ def modality_named(word: str) -> Modality:
 
 
 def modality_in(text: str) -> Modality | None:
-    """Return the last modality among the words of a file's name, or None where no word is one."""
-    words = re.split(r"[^a-z0-9]+", text.lower())
-    known = [_KNOWN[word] for word in words if len(word) > 1 and word in _KNOWN]
-    return known[-1] if known else None
+    """Return the one modality among the words of a file's name, or None where there is none, or several.
+
+    Words that name it together count as one (``t1_post``, ``t2-flair``), and ``space-T1w`` says only where it lies.
+    """
+    words = re.findall(r"[a-z0-9]+", re.sub(r"space-[a-z0-9]+", " ", text.lower()))
+    named = set()
+    while words:
+        length = next((n for n in (3, 2, 1) if "".join(words[:n]) in _KNOWN and len("".join(words[:n])) > 1), 0)
+        if length:
+            named.add(_KNOWN["".join(words[:length])])
+        words = words[max(length, 1) :]
+    return named.pop() if len(named) == 1 else None
 
 
 def distinct(names: Iterable[Modality]) -> tuple[Modality, ...]:
