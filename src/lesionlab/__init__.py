@@ -1,6 +1,7 @@
 """Train, tune, predict and fairly compare networks that outline lesions in medical images.
 
 The names below are the public interface; each is loaded when it is first used, so that ``import lesionlab`` is quick.
+Paths may be text.
 """
 
 import importlib
@@ -50,7 +51,9 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'lesionlab' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    from lesionlab.core.paths import takes_paths
+
+    return takes_paths(getattr(importlib.import_module(_HOMES[name]), name))
 
 
 def __dir__() -> list[str]:
