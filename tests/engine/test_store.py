@@ -12,7 +12,7 @@ from tiny_training import phantom, save
 
 from lesionlab.core.case import Case
 from lesionlab.core.content_key import content_key
-from lesionlab.core.errors import ImageError, LabelError
+from lesionlab.core.errors import ImageError, LabelError, StorageError
 from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.recipe import Preprocessing
 from lesionlab.engine.preprocess import prepare
@@ -114,6 +114,36 @@ def test_an_interrupted_write_is_done_again(case: Case):
     (stored.folder / "case.json").unlink()
     (stored.folder / "image.npy").write_bytes(b"half")
     np.testing.assert_array_equal(stored_of(case).image(), expected)
+
+
+DAMAGES = {
+    "cut off": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2]),
+    "empty": lambda file: file.write_bytes(b""),
+    "zeros": lambda file: file.write_bytes(bytes(file.stat().st_size)),
+    "gone": lambda file: file.unlink(),
+    "a folder": lambda file: (file.unlink(), file.mkdir()),
+    "other": lambda file: (
+        np.save(file, np.zeros((2, 3), np.float32)) if file.suffix == ".npy" else file.write_text('{"geometry": 1}')
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ["case.json", "image.npy", "label.npy"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_case_is_made_again(case: Case, name: str, damage: str, caplog: pytest.LogCaptureFixture):
+    stored = stored_of(case)
+    arrays = np.array(stored.image()), np.array(stored.label())
+    DAMAGES[damage](stored.folder / name)
+    if damage == "a folder":
+        with pytest.raises(StorageError, match=name):
+            stored_of(case)
+        return
+    again = stored_of(case)
+    assert again == stored
+    np.testing.assert_array_equal(again.image(), arrays[0])
+    np.testing.assert_array_equal(again.label(), arrays[1])
+    is_told = (name, damage) != ("case.json", "gone")
+    assert sum("is damaged" in record.message for record in caplog.records) == is_told
 
 
 def test_a_case_without_mask_is_refused_only_where_one_is_needed(case: Case):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import math
 import os
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ from lesionlab.core.storage import write_bytes_atomically, write_text_atomically
 from lesionlab.engine.cases_at_once import how_many_at_once, work_through
 from lesionlab.engine.preprocess import Prepared, prepare
 from lesionlab.transforms.geometry import Geometry
+
+logger = logging.getLogger(__name__)
 
 _FORMAT = 4
 
@@ -84,8 +87,8 @@ def store_cases(
     """Preprocess what is not yet in the store, and open all cases.
 
     Each case lies under a key made from the bytes of its files and the settings, so that changed data or settings
-    are prepared again and finished work never is. Several cases are prepared at once where there are cores and memory
-    for them; the store is the same. The largest comes first, alone, and tells what a case takes.
+    are prepared again and finished work never is, unless it is damaged. Several cases are prepared at once where there
+    are cores and memory for them; the store is the same. The largest comes first, alone, and tells what a case takes.
 
     Args:
         cases: What to prepare.
@@ -128,8 +131,30 @@ def _store_case(
 ) -> StoredCase:
     key = case.content_key(modalities, settings=[_FORMAT, settings.model_dump(), labels])
     target = folder / f"{case.id}-{key}"
-    if not (target / "case.json").exists():
+    stored = _read(case, target, modalities=len(modalities))
+    if stored is None:
         _write(prepare(case, modalities, settings=settings, labels=labels), target)
+        stored = _stored(case, target)
+    return stored
+
+
+def _read(case: Case, target: Path, *, modalities: int) -> StoredCase | None:
+    """Return a case that is in the store; None where it is not, or, with a line in the log, where it is damaged."""
+    if not (target / "case.json").exists():
+        return None
+    try:
+        stored = _stored(case, target)
+        shape, image = stored.geometry.box.shape, stored.image()
+        is_whole = image.shape == (modalities, *shape) and image.dtype == np.float32
+        if is_whole and (case.label is None or stored.label().shape == shape):
+            return stored
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, LabelError) as error:
+        logger.debug("%s does not read", target, exc_info=error)
+    logger.warning("the prepared case %s is damaged and is prepared again", target)
+    return None
+
+
+def _stored(case: Case, target: Path) -> StoredCase:
     content = json.loads((target / "case.json").read_text(encoding="utf-8"))
     return StoredCase(
         id=case.id,
