@@ -10,8 +10,8 @@ import lesionlab.layouts  # noqa: F401  (registers them)
 from lesionlab.core.case import Case
 from lesionlab.core.errors import ImageError, LayoutError, NameUnknownError
 from lesionlab.core.layout import Layout, layout
+from lesionlab.core.natural_order import natural_key
 from lesionlab.engine.case_files import read_scan
-from lesionlab.layouts.image_files import natural_key
 
 
 @pytest.fixture(params=sorted(SAMPLES))

@@ -6,8 +6,9 @@ import pytest
 from sample_datasets import touch
 
 from lesionlab.core.errors import LayoutError
+from lesionlab.core.natural_order import natural_key
 from lesionlab.layouts import Wmh2017, WmhSplit
-from lesionlab.layouts.image_files import describe, list_image_stems, natural_key
+from lesionlab.layouts.image_files import describe, list_image_stems
 
 
 def touch_case(folder: Path, case: str) -> None:

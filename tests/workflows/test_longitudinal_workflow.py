@@ -85,3 +85,30 @@ def test_visits_on_other_grids_are_refused(tmp_path: Path) -> None:
 def test_impossible_limits_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="-1 %"):
         evaluate_longitudinal(tmp_path, "table:x", tmp_path, limits=ChangeLimits(percent=-1.0))
+
+
+@pytest.mark.parametrize(
+    ("ids", "visits"),
+    [
+        (("p-2", "p-10", "p-100"), ("", "", "")),
+        (("p-c", "p-a", "p-b"), ("2019-12-30", "2020-01-02", "2020-11-01")),
+        (("p-1", "p-3", "p-2"), ("2", "9", "10")),
+    ],
+)
+def test_visits_follow_each_other_in_time(tmp_path: Path, ids: tuple[str, ...], visits: tuple[str, ...]) -> None:
+    first, second, third = ids
+    empty, one = lesion(), lesion(1)
+    write_dataset(tmp_path, {third: (one, one), first: (empty, empty), second: (one, one)}, grids={})
+    if any(visits):
+        said = dict(zip(ids, visits, strict=True))
+        head, *lines = (tmp_path / "cases.csv").read_text().splitlines()
+        lines = [f"{line},{said[line.partition(',')[0]]}" for line in lines]
+        (tmp_path / "cases.csv").write_text("\n".join([f"{head},visit", *lines]) + "\n")
+    done = evaluate_longitudinal(tmp_path / "masks", f"table:{tmp_path}", tmp_path / "out")
+    assert [(pair.earlier, pair.later) for pair in done.pairs if pair.side == "reference"] == [ids[:2], ids[1:]]
+    assert [[lesion.change for lesion in pair.lesions] for pair in done.pairs] == [
+        ["new"],
+        ["new"],
+        ["stable"],
+        ["stable"],
+    ]

@@ -41,6 +41,8 @@ class Case:
             `label` does not mark 1.
         brain_mask: Where the brain is, on the voxels of the first image, or None where the dataset does not say.
         category: What the whole case shows ("healthy", "glioma"), or None where nobody said.
+        visit: When the images were made: a date (2024-05-01), or any text that sorts as visits follow each other. Empty
+            where nobody says; then visits follow each other as ids do.
         notes: What the layout found beside the images and left alone, and why, one short sentence each: "series 7
             (mpr iso) is not used: no known modality". For people to read; part of no content key.
     """
@@ -58,6 +60,7 @@ class Case:
     further_labels: tuple[Path, ...] = ()
     brain_mask: Path | None = None
     category: str | None = None
+    visit: str = ""
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

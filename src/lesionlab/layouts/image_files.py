@@ -10,12 +10,7 @@ from pathlib import Path
 from lesionlab.core.case import Case, Modality
 from lesionlab.core.errors import LayoutError
 from lesionlab.core.image_formats import VOLUME_ENDINGS, is_volume, stem_of
-
-
-def natural_key(text: str) -> tuple[tuple[str | int, ...], str]:
-    """Return a key that sorts ``case_2`` before ``case_10``."""
-    parts = re.split(r"([0-9]+)", text)
-    return tuple(int(part) if part.isdigit() else part for part in parts), text
+from lesionlab.core.natural_order import natural_key
 
 
 def visible(folder: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from lesionlab.layouts.tables import ENDINGS, read_table, split_named
 
 CITATION = "no paper: the table is lesionlab's own form"
 
-FACTS = ("id", "group", "site", "split", "category", "label", "brain_mask")
+FACTS = ("id", "group", "site", "split", "category", "label", "brain_mask", "visit")
 """Columns that are no modality; all but the first may be left out."""
 
 
@@ -28,6 +28,8 @@ class Table:
     of the whole brain, ``category`` what the whole case shows. Paths are relative to the table's folder, or absolute. A
     case whose cell of a modality is empty lacks it. Where the folder has several tables with a column ``id``, ``file``
     in lesionlab.toml says which; there, too, are the meanings of masks that hold more than 0 and 1.
+
+    A column ``visit`` (a date as 2024-05-01, or a number) says in which order a patient's cases were made.
 
     Args:
         folder: Where the table lies.
@@ -79,6 +81,7 @@ class Table:
             label=self._file(label, what="a mask", case_id=case_id) if label else None,
             group=row.get("group") or case_id,
             site=row.get("site", ""),
+            visit=row.get("visit", ""),
             **split_fields(split_named(row.get("split", ""), where=self._path)),
             category=row.get("category") or None,
             brain_mask=self._file(brain_mask, what="a mask of the brain", case_id=case_id) if brain_mask else None,

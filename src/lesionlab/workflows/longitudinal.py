@@ -13,6 +13,7 @@ from lesionlab.core.case import Case, Split
 from lesionlab.core.errors import LayoutError, OptionError
 from lesionlab.core.folder_lock import lock_folder
 from lesionlab.core.labels import Labels
+from lesionlab.core.natural_order import natural_key
 from lesionlab.core.progress import track
 from lesionlab.core.split_rule import select_split
 from lesionlab.core.storage import write_text_atomically
@@ -63,7 +64,8 @@ def evaluate_longitudinal(
 ) -> Longitudinal:
     """Follow the predicted lesions, and those of the references, of every patient from visit to visit.
 
-    The visits of a patient are the cases of one group in the order of their ids; each is compared with the next.
+    The visits of a patient are the cases of one group by date or number of the visit where the dataset says them, else
+    by id, in natural order (2 before 10); each is compared with the next.
     Voxels that one of the two references ignores take no part.
 
     Args:
@@ -118,7 +120,7 @@ def _checked(limits: ChangeLimits) -> ChangeLimits:
 def _visits(cases: Sequence[Case], *, where: str) -> list[tuple[Case, Case]]:
     """Every two consecutive visits of a patient."""
     by_patient: dict[str, list[Case]] = {}
-    for case in sorted(cases, key=lambda case: case.id):
+    for case in sorted(cases, key=lambda case: (natural_key(case.visit), natural_key(case.id))):
         by_patient.setdefault(case.group, []).append(case)
     visits = [pair for own in by_patient.values() for pair in pairwise(own)]
     if not visits:
