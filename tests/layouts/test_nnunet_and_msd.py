@@ -190,3 +190,42 @@ def test_msd_images_of_several_modalities_have_numbered_volumes(tmp_path: Path):
     assert list(dataset.labels.regions) == ["edema", "non_enhancing_tumor"]
     assert first.parts == {"flair": "0", "t1": "1", "t1ce": "2", "t2": "3"}
     assert (first.split, second.split, second.label) == ("training", "test", None)
+
+
+def test_a_table_of_files_in_dataset_json(tmp_path: Path):
+    """nnU-Net lets images lie anywhere; the file is in UTF-16, as some editors store it."""
+    for name in ("scans/a_flair.nii.gz", "scans/a_t1.nii.gz", "masks/a.nii.gz"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    described = {
+        "channel_names": {"0": "FLAIR", "1": "T1"},
+        "labels": {"background": 0, "lesion": 1},
+        "file_ending": ".nii.gz",
+        "dataset": {"a": {"images": ["scans/a_flair.nii.gz", "scans/a_t1.nii.gz"], "label": "masks/a.nii.gz"}},
+    }
+    (tmp_path / "dataset.json").write_text(json.dumps(described), encoding="utf-16")
+    (case,) = NnunetRaw(tmp_path).cases()
+    assert (case.id, case.split, case.label) == ("a", "training", tmp_path / "masks/a.nii.gz")
+    assert case.images == {"flair": tmp_path / "scans/a_flair.nii.gz", "t1": tmp_path / "scans/a_t1.nii.gz"}
+    described["dataset"]["a"]["images"].pop()
+    (tmp_path / "dataset.json").write_text(json.dumps(described))
+    with pytest.raises(LayoutError, match=r"2 images \(flair, t1\)"):
+        list(NnunetRaw(tmp_path).cases())
+
+
+@pytest.mark.parametrize("ending", [".nrrd", ".mha", ".NII.GZ", ".hdr"])
+def test_volumes_of_any_format_are_found(tmp_path: Path, ending: str):
+    for name in ("imagesTr/a_0000", "labelsTr/a"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / (name + ending)).touch()
+    described = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "lesion": 1}, "file_ending": ending}
+    (tmp_path / "dataset.json").write_text(json.dumps(described))
+    (case,) = NnunetRaw(tmp_path).cases()
+    assert (case.images["ct"].name, case.label.name) == (f"a_0000{ending}", f"a{ending}")
+
+
+def test_an_ending_that_is_not_read_is_refused(tmp_path: Path):
+    described = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "lesion": 1}, "file_ending": ".b2nd"}
+    (tmp_path / "dataset.json").write_text(json.dumps(described))
+    with pytest.raises(LayoutError, match=r"a file_ending that is read"):
+        NnunetRaw(tmp_path)

@@ -15,6 +15,7 @@ from lesionlab.core.image_formats import stem_of
 from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.layout import layout
 from lesionlab.core.split_rule import Part, settle_splits, split_fields
+from lesionlab.core.text_files import read_text
 from lesionlab.layouts.dataset_json import FILE, Description
 from lesionlab.layouts.dataset_options import DatasetOptions, read_options, reason_of
 from lesionlab.layouts.image_files import describe, in_order, visible
@@ -218,7 +219,7 @@ def _find_lists(folder: Path, *, name: str) -> list[Path]:
 
 def _is_list(path: Path) -> bool:
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_text(path))
     except (OSError, ValueError):
         return False
     entries = [content.get(key) for key in CaseList.model_fields] if isinstance(content, dict) else []
@@ -227,7 +228,7 @@ def _is_list(path: Path) -> bool:
 
 def _read_list(path: Path) -> CaseList:
     try:
-        read = CaseList.model_validate_json(path.read_bytes())
+        read = CaseList.model_validate_json(read_text(path))
         next(read.entries())
     except (OSError, ValueError, StopIteration) as error:
         raise LayoutError(

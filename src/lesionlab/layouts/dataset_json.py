@@ -8,6 +8,7 @@ from pydantic import BaseModel, field_validator
 from lesionlab.core.case import Modality
 from lesionlab.core.errors import LayoutError
 from lesionlab.core.labels import Labels
+from lesionlab.core.text_files import read_text
 from lesionlab.layouts.dataset_options import reason_of
 from lesionlab.layouts.image_files import describe
 from lesionlab.layouts.modality_names import distinct, modality_named
@@ -61,17 +62,26 @@ class Description(BaseModel):
         return Labels(regions={name: values for name, values in named.items() if values != {0}}, ignored=ignored)
 
 
+class ListedImages(BaseModel):
+    """One entry of nnU-Net's table ``dataset``: the images of the channels in their order, and the mask."""
+
+    images: tuple[str, ...]
+    label: str = ""
+
+
 class DatasetJson(Description):
     """What lesionlab reads of ``dataset.json``; other keys are left alone.
 
     Attributes:
         file_ending: Of every image and mask (version 2).
+        dataset: Files of each training case that lie elsewhere or have other names (version 2).
         training: Images and masks (version 1, Decathlon).
         test: Images without masks.
         reference: Who made the dataset.
     """
 
     file_ending: str = ".nii.gz"
+    dataset: dict[str, ListedImages] = {}
     training: tuple[ListedPair, ...] = ()
     test: tuple[str, ...] = ()
     reference: str = ""
@@ -92,7 +102,7 @@ def read_dataset_json(folder: Path) -> DatasetJson:
             next_step="give the folder that directly holds it, or choose another layout (lesionlab list layouts)",
         )
     try:
-        described = DatasetJson.model_validate_json(path.read_bytes())
+        described = DatasetJson.model_validate_json(read_text(path))
         if not described.modalities or not described.regions().regions:
             raise ValueError("no channel, or no label beside the background")
     except (OSError, ValueError) as error:

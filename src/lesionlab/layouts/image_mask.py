@@ -16,7 +16,7 @@ from lesionlab.core.layout import layout
 from lesionlab.core.split_rule import Part, settle_splits, split_fields
 from lesionlab.layouts.dataset_options import read_options
 from lesionlab.layouts.image_files import describe, in_order, is_there, natural_key, visible
-from lesionlab.layouts.tables import ENDINGS, SPLIT_WORDS, read_table
+from lesionlab.layouts.tables import SPLIT_WORDS, columns_of, read_table, tables_in
 
 MASK_NAME = re.compile(r"(?P<name>.+?)_(mask|segmentation|seg)(?P<number>_\d+)?", re.IGNORECASE)
 """The name of a mask: that of its picture and a mark, with a number where a picture has several masks."""
@@ -147,9 +147,8 @@ class ImageMask:
 
     def _read_categories(self) -> dict[str, str]:
         """Return the category of each picture by the name of its file."""
-        tables = [path for path in visible(self.folder) if path.suffix.lower() in ENDINGS]
-        named = {path: read_table(path) for path in tables if self._options.file in ("", path.name)}
-        found = {path: rows for path, rows in named.items() if rows and {"image_id", "category"} <= set(rows[0])}
+        named = [path for path in tables_in(self.folder) if self._options.file in ("", path.name)]
+        found = {path: read_table(path) for path in named if {"image_id", "category"} <= set(columns_of(path))}
         if len(found) > 1 or (self._options.file and not found):
             raise LayoutError(
                 "one table with the columns image_id and category",

@@ -3,6 +3,8 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, TypeAdapter
@@ -13,9 +15,11 @@ from lesionlab.core.image_formats import PICTURE_ENDINGS, READ_FORMATS, VOLUME_E
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import layout
 from lesionlab.core.split_rule import Part, SplitFields, name_cases, settle_splits, split_fields
+from lesionlab.core.text_files import read_text
 from lesionlab.layouts.dataset_json import FILE, read_dataset_json
 from lesionlab.layouts.dataset_options import read_options
 from lesionlab.layouts.image_files import describe, find_image, in_order, visible
+from lesionlab.layouts.listed_files import listed_file
 from lesionlab.layouts.tables import read_table, split_named
 
 CITATION = "Isensee et al. 2021, Nature Methods 18:203-211, doi:10.1038/s41592-020-01008-z (the form of the folder)"
@@ -43,10 +47,10 @@ class NnunetRaw:
     """Numbered channels: ``imagesTr/<id>_0000.nii.gz``, ``labelsTr/<id>.nii.gz``, ``dataset.json``.
 
     ``dataset.json`` may be of nnU-Net's version 1 or 2, with regions and with a label ``ignore``. Cases of
-    ``imagesTr`` are for training, those of ``imagesTs`` (with masks in ``labelsTs``) for testing. Where there is a
-    ``splits_final.json``, the cases of its first fold (or of ``fold`` in lesionlab.toml) validate, and cases that this
-    fold does not list are not learned from. A split in ``cases.csv`` may set a case aside for validation or test.
-    Pictures (``.png``) hold all channels in one file or one in each.
+    ``imagesTr``, or of its table ``dataset``, are for training, those of ``imagesTs`` (with masks in ``labelsTs``) for
+    testing. Where there is a ``splits_final.json``, the cases of its first fold (or of ``fold`` in lesionlab.toml)
+    validate, and cases that this fold does not list are not learned from. A split in ``cases.csv`` may set a case aside
+    for validation or test. Pictures (``.png``) hold all channels in one file or one in each.
 
     Args:
         folder: Such as ``nnUNet_raw/Dataset001_Lesions``.
@@ -64,6 +68,7 @@ class NnunetRaw:
         described = read_dataset_json(folder)
         self._options = read_options(folder, used={"fold", "patient"})
         self._endings = _endings(described.file_ending, folder)
+        self._listed = described.dataset
         self.modalities = described.modalities
         self.labels = described.regions()
         self.citation = self._options.citation or described.reference or CITATION
@@ -87,6 +92,8 @@ class NnunetRaw:
         yield from in_order(found, wanted=wanted, folder=self.folder)
 
     def _ids(self, part: str) -> list[str]:
+        if part == "Tr" and self._listed:
+            return list(self._listed)
         images, masks = (self._stems(self.folder / f"{kind}{part}") for kind in ("images", "labels"))
         numbered = (re.fullmatch(r"(.+)_\d{4}", stem) for stem in images)
         return list(dict.fromkeys([*(match.group(1) for match in numbered if match), *masks]))
@@ -112,6 +119,8 @@ class NnunetRaw:
         }
 
     def _case(self, case_id: str, *, part: str, split: SplitFields, facts: dict[str, str]) -> Case:
+        if part == "Tr" and self._listed:
+            return self._listed_case(case_id, split=split, facts=facts)
         stem = self.folder / f"images{part}" / case_id
         is_one_picture = self._endings != VOLUME_ENDINGS and self._find(stem.with_name(f"{case_id}_0001")) is None
         images = {
@@ -119,14 +128,37 @@ class NnunetRaw:
             for number, modality in enumerate(self.modalities)
         }
         is_shared = is_one_picture and len(self.modalities) > 1
+        case = self._described(case_id, images, split=split, facts=facts)
+        parts = {modality: str(number) for number, modality in enumerate(self.modalities)} if is_shared else {}
+        return replace(case, label=self._find(self.folder / f"labels{part}" / case_id), parts=parts)
+
+    def _listed_case(self, case_id: str, *, split: SplitFields, facts: dict[str, str]) -> Case:
+        listed, find = self._listed[case_id], partial(listed_file, self.folder, case_id=case_id, listed_in=FILE)
+        if len(listed.images) != len(self.modalities):
+            raise LayoutError(
+                f"{len(self.modalities)} images ({', '.join(self.modalities)}) for case {case_id!r}",
+                found=f"{len(listed.images)}: {', '.join(listed.images)}",
+                where=self.folder / FILE,
+                next_step="list an image for each channel, in the order of channel_names",
+            )
+        images = {
+            modality: find(image, what=f"an image of modality {modality!r}")
+            for modality, image in zip(self.modalities, listed.images, strict=True)
+        }
+        case = self._described(case_id, images, split=split, facts=facts)
+        return replace(case, label=find(listed.label, what="a mask") if listed.label else None)
+
+    def _described(
+        self, case_id: str, images: dict[Modality, Path], *, split: SplitFields, facts: dict[str, str]
+    ) -> Case:
+        """Return a case with its images and what ``cases.csv`` says of it, as yet without a mask."""
         return Case(
             id=case_id,
             images=images,
-            label=self._find(self.folder / f"labels{part}" / case_id),
+            label=None,
             group=facts.get("group") or self._options.patient_of(case_id, folder=self.folder),
             site=facts.get("site", ""),
             **split,
-            parts={modality: str(number) for number, modality in enumerate(self.modalities)} if is_shared else {},
             category=facts.get("category") or None,
         )
 
@@ -160,7 +192,7 @@ class NnunetRaw:
                 raise _fold_error(path, f"fold {number}, as lesionlab.toml says", "no such file", "take fold out of it")
             return {}
         try:
-            fold = _FOLDS.validate_json(path.read_bytes())[number]
+            fold = _FOLDS.validate_json(read_text(path))[number]
         except (OSError, ValueError, IndexError) as error:
             wanted = f"a list of folds with train and val, at least {number + 1}"
             reason = str(error).partition("\n")[0]

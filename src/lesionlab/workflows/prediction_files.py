@@ -1,12 +1,14 @@
 """Which file is the predicted mask of which case, in every form in which predictions lie on disk."""
 
-import csv
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from lesionlab.core.case import Case
 from lesionlab.core.errors import LayoutError
 from lesionlab.core.image_formats import PICTURE_ENDINGS, VOLUME_ENDINGS
+from lesionlab.layouts.listed_files import listed_file
+from lesionlab.layouts.tables import columns_of, read_table
 
 NAMES = ("{case}_mask", "{case}", "{case}_pred", "{case}_seg")
 """As `predict` names them, as nnU-Net does, and two common habits."""
@@ -15,11 +17,8 @@ PAIRS_COLUMNS = ("case", "prediction")
 
 
 def is_table_of_pairs(predictions: Path) -> bool:
-    """Return whether this is a CSV file with the columns "case" and "prediction"."""
-    if predictions.suffix != ".csv" or not predictions.is_file():
-        return False
-    with predictions.open(encoding="utf-8-sig", newline="") as stream:
-        return set(PAIRS_COLUMNS) <= set(csv.DictReader(stream).fieldnames or ())
+    """Return whether this is a table with the columns "case" and "prediction"."""
+    return predictions.is_file() and set(PAIRS_COLUMNS) <= set(columns_of(predictions))
 
 
 def match_predictions(predictions: Path, cases: Sequence[Case]) -> dict[str, Path]:
@@ -27,14 +26,14 @@ def match_predictions(predictions: Path, cases: Sequence[Case]) -> dict[str, Pat
 
     Args:
         predictions: A folder with ``<case>_mask.nii.gz`` as predict leaves it, ``<case>.nii.gz`` as nnU-Net does, or
-            files that end in ``_mask`` or ``_dseg`` below ``sub-`` folders as BIDS derivatives have them; or a CSV file
+            files that end in ``_mask`` or ``_dseg`` below ``sub-`` folders as BIDS derivatives have them; or a table
             with the columns "case" and "prediction", its paths beginning at the file's own folder.
         cases: What was to be predicted, each with a reference.
 
     Raises:
         LayoutError: There is no case, some lack a prediction or a reference, or several files fit one case.
     """
-    found = _read_pairs(predictions) if is_table_of_pairs(predictions) else _find(predictions, cases)
+    found = _read_pairs(predictions, cases) if is_table_of_pairs(predictions) else _find(predictions, cases)
     masks = {case.id: found[case.id] for case in cases if case.id in found and found[case.id].is_file()}
     lacking = {
         "a predicted mask <case>_mask.nii.gz": [case.id for case in cases if case.id not in masks],
@@ -51,9 +50,10 @@ def match_predictions(predictions: Path, cases: Sequence[Case]) -> dict[str, Pat
     return masks
 
 
-def _read_pairs(table: Path) -> dict[str, Path]:
-    with table.open(encoding="utf-8-sig", newline="") as stream:
-        return {line["case"]: table.parent / line["prediction"] for line in csv.DictReader(stream)}
+def _read_pairs(table: Path, cases: Sequence[Case]) -> dict[str, Path]:
+    listed = {row["case"]: row["prediction"] for row in read_table(table)}
+    find = partial(listed_file, table.parent, what="a predicted mask", listed_in=table.name)
+    return {case.id: find(listed[case.id], case_id=case.id) for case in cases if listed.get(case.id)}
 
 
 def _find(folder: Path, cases: Sequence[Case]) -> dict[str, Path]:
