@@ -116,8 +116,13 @@ ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252",
     is_excel=st.booleans(),
 )
 def test_tables_of_any_writer(
-    tmp_path_factory: pytest.TempPathFactory, cells: list[list[str]], encoding: str, delimiter: str, line_end: str, is_excel: bool
-) -> None:  # fmt: skip
+    tmp_path_factory: pytest.TempPathFactory,
+    cells: list[list[str]],
+    encoding: str,
+    delimiter: str,
+    line_end: str,
+    is_excel: bool,
+) -> None:
     stream = io.StringIO()
     writer = csv.writer(stream, delimiter=delimiter, lineterminator=line_end)
     writer.writerows([["id", "größe"], *(["1" + first, second] for first, second in cells)])

@@ -45,5 +45,17 @@ def test_two_files_of_one_case_are_refused(tmp_path: Path) -> None:
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "pairs.csv").write_text("case,prediction\nsub-01,none.nii.gz\n")
+    with pytest.raises(LayoutError, match=r"a predicted mask for case 'sub-01', none\.nii\.gz, as pairs\.csv has it"):
+        match_predictions(tmp_path / "pairs.csv", CASES)
+    (tmp_path / "pairs.csv").write_text("case,prediction\nsub-09,none.nii.gz\n")
     with pytest.raises(LayoutError, match="none for 2 of 2: sub-01, sub-02"):
         match_predictions(tmp_path / "pairs.csv", CASES)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", " "])
+@pytest.mark.parametrize("name", ["pairs.csv", "pairs.CSV", "pairs.tsv", "pairs.txt"])
+def test_pairs_with_any_separator(tmp_path: Path, delimiter: str, name: str) -> None:
+    files = touch(tmp_path / "first.nii.gz", tmp_path / "second.mha")
+    lines = ["Case,Prediction", "sub-01,first.nii.gz", "sub-02,second.mha"]
+    (tmp_path / name).write_text("\n".join(lines).replace(",", delimiter), encoding="utf-16")
+    assert list(match_predictions(tmp_path / name, CASES).values()) == files
