@@ -100,11 +100,10 @@ def test_several_series_in_one_folder_are_one_case(tmp_path: Path):
     folder = tmp_path / "data" / "anna"
     assert (case.id, case.images) == ("anna", {"flair": folder, "t1": folder})
     assert case.parts == {"flair": uids["t2_flair_tra"], "t1": uids["t1_mprage"]}
+    assert case.image_names == {"flair": "series 1 (t2_flair_tra)", "t1": "series 2 (t1_mprage)"}
     assert sorted(case.notes) == [
-        "flair is series 1 (t2_flair_tra)",
         "series 3 (localizer) is not used: a localiser",
         "series 4 (mpr iso) is not used: no known modality",
-        "t1 is series 2 (t1_mprage)",
     ]
 
 
@@ -147,8 +146,8 @@ def test_of_several_b_values_the_highest_is_dwi(tmp_path: Path):
     (case,) = Dicom(tmp_path / "data").cases()
     assert case.parts == {"dwi": f"{uid}/b1000"}
     assert [note for note in case.notes if "not used" in note] == [
-        f"series {uid} (ep2d_diff_trace, b0) is not used: b = 0",
-        f"series {uid} (ep2d_diff_trace, b500) is not used: a lower b-value",
+        "series (ep2d_diff_trace, b0) is not used: b = 0",
+        "series (ep2d_diff_trace, b500) is not used: a lower b-value",
     ]
 
 
@@ -174,3 +173,19 @@ def test_slices_of_several_directions_are_no_modality(tmp_path: Path):
     (case,) = Dicom(tmp_path).cases()
     assert set(case.images) == {"flair"}
     assert sum("several directions" in note for note in case.notes) == 2
+
+
+def test_descriptions_are_read_in_their_own_character_set(tmp_path: Path):
+    for path in write_series(tmp_path / "p" / "1", SLICES, description="x"):
+        change(path, SpecificCharacterSet="ISO_IR 100", SeriesDescription="T1 après injection")
+    assert b"apr\xe8s" in path.read_bytes()
+    (case,) = Dicom(tmp_path).cases()
+    assert set(case.images) == {"t1ce"}
+
+
+def test_a_folder_of_several_series_is_not_named_after_one(tmp_path: Path):
+    for name in ("", "t2_flair"):
+        write_series(tmp_path / "out" / f"s{name}", SLICES, description=name)
+        pour(tmp_path / "out" / f"s{name}", tmp_path / "data" / "t1_study")
+    (case,) = Dicom(tmp_path / "data").cases()
+    assert set(case.images) == {"flair"}

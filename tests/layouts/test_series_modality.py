@@ -21,7 +21,8 @@ DESCRIPTIONS = {
     "t1ce": """
         t1_mprage post gd|T1 MPRAGE post GD|ax T1 +C|Ax T1 FSE+C|AX T1 C+|t1_mprage_sag_KM|T1 tra nach KM|T1 mit KM
         T1W_3D_TFE +Gd|T1 post contrast|T1 POST|POST T1 AX|Ax T1 POST FS|T1 with contrast|T1 W/ contrast|T1 Gadovist
-        T1CE|t1c|T1Gd|CE-T1 sag|T1 contrast enhanced|3D BRAVO post Gad|T1 apres gado|t1_vibe_fs_tra_postcontrast
+        T1CE|t1c|T1Gd|CE-T1 sag|T1 contrast enhanced|3D BRAVO post Gad|T1 apres gado|T1 après injection
+        t1_vibe_fs_tra_postcontrast
         T1 FLAIR POST|T1 postGd|SPGR + Gad|Ax T1 fat sat post-contrast|t1_tse_dixon_tra_KM_W""",
     "t2": """
         T2_TSE_tra|AX_T2_TSE|t2_tse_tra_p2_512|T2W_TSE|Ax T2 FRFSE|Ax T2 PROPELLER|t2_spc_sag|sag T2 cube|T2 fs cor

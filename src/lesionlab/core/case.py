@@ -43,8 +43,10 @@ class Case:
         category: What the whole case shows ("healthy", "glioma"), or None where nobody said.
         visit: When the images were made: a date (2024-05-01), or any text that sorts as visits follow each other. Empty
             where nobody says; then visits follow each other as ids do.
+        image_names: For a modality whose file says little, what people call the image: "series 3 (t2_flair)". Part
+            of no content key, as `notes`.
         notes: What the layout found beside the images and left alone, and why, one short sentence each: "series 7
-            (mpr iso) is not used: no known modality". For people to read; part of no content key.
+            (mpr iso) is not used: no known modality". For people to read.
     """
 
     id: str
@@ -61,6 +63,7 @@ class Case:
     brain_mask: Path | None = None
     category: str | None = None
     visit: str = ""
+    image_names: dict[Modality, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

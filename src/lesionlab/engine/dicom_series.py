@@ -98,7 +98,8 @@ def _choose(contents: Contents, folder: Path, *, part: str) -> Stack:
     stacks = [stack for stack in contents.stacks if part in ("", stack.part)]
     if not stacks:
         advice = "give the folder that directly holds one series"
-        raise _error(folder, "DICOM images", f"none of series {part}" if part else "none", advice)
+        others = f", but {', '.join(dict.fromkeys(contents.others.values()))}" if contents.others else ""
+        raise _error(folder, "DICOM images", f"none of series {part}" if part else f"none{others}", advice)
     if len({stack.series for stack in stacks}) > 1:
         found = f"several mixed ({' and '.join(stack.number for stack in stacks)})"
         raise _error(folder, "one series", found, "put each series into a folder of its own, or use the layout dicom")

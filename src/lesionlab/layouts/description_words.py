@@ -4,6 +4,7 @@ Whole words decide, never parts of words, and a negation goes before what it neg
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -147,7 +148,8 @@ def read_description(text: str) -> Described:
 
 def split_words(text: str) -> list[str]:
     """Return the words of a text in lower case, its signs (``w/o``, ``+C``, ``T2*``) replaced by words."""
-    plain = text.lower().replace("_", " ")
+    decomposed = unicodedata.normalize("NFKD", text.lower().replace("_", " "))
+    plain = "".join(sign for sign in decomposed if not unicodedata.combining(sign))  # après is apres
     for pattern, words in SIGNS:
         plain = re.sub(pattern, words, plain)
     return re.findall(r"[^\W_]+", plain)

@@ -140,6 +140,7 @@ class Dicom:
             parts={modality: one.stack.part for modality, one in used.items() if not one.is_alone},
             label=find_image(folder / "mask"),
             group=parts[0],
+            image_names={modality: one.stack.name for modality, one in used.items()},
             notes=(*_notes(series, used), *notes),
             **split_fields(split_of_folders(Path(*parts[:-1]))),
         )
@@ -199,7 +200,8 @@ def _studies(content: Contents, folder: Path) -> str:
 
 
 def _judge(stack: Stack, folder: Path, *, is_alone: bool, patterns: Mapping[Modality, str]) -> Series:
-    texts = [text for text in (stack.description, folder.name) if text]
+    names = (stack.description, folder.name) if is_alone else (stack.description,)
+    texts = [name for name in names if name] or [""]
     modality = _modality(stack.first.kind, texts, patterns, attributes=stack.attributes)
     reason = "" if patterns else judge_series(stack.first.kind, texts[0], stack.attributes).reason
     if not patterns and stack.planes > 1:
@@ -220,8 +222,7 @@ def _modality(
 
 
 def _notes(series: Sequence[Series], used: Mapping[Modality, Series]) -> Iterator[str]:
-    """Yield which series became which modality, and which became none and why."""
-    yield from (f"{modality} is {one.stack.name}" for modality, one in used.items())
+    """Yield which series are not used and why."""
     for one in series:
         if one not in used.values():
             reason = f": {one.reason}" if one.reason else ": a lower b-value" if one.modality else ""

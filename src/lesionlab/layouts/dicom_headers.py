@@ -11,11 +11,11 @@ from typing import Any
 from lesionlab.core.errors import ImageError, OptionError
 
 TAGS: tuple[str, ...] = (
-    "SOPClassUID", "Modality", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription",
-    "ProtocolName", "ImageType", "ContrastBolusAgent", "DiffusionBValue", "ScanningSequence", "SequenceVariant",
-    "InversionTime", "EchoTime", "RepetitionTime", "AcquisitionContrast", "Rows", "Columns", "SamplesPerPixel",
-    "NumberOfFrames", "ImagePositionPatient", "ImageOrientationPatient", "SharedFunctionalGroupsSequence",
-    "PerFrameFunctionalGroupsSequence", "ContrastBolusAgentSequence",
+    "SpecificCharacterSet", "SOPClassUID", "Modality", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber",
+    "SeriesDescription", "ProtocolName", "ImageType", "ContrastBolusAgent", "DiffusionBValue", "ScanningSequence",
+    "SequenceVariant", "InversionTime", "EchoTime", "RepetitionTime", "AcquisitionContrast", "Rows", "Columns",
+    "SamplesPerPixel", "NumberOfFrames", "ImagePositionPatient", "ImageOrientationPatient",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "ContrastBolusAgentSequence",
 )  # fmt: skip
 """What is read of a file when nobody asks for its pixels; nothing that identifies a person."""
 
@@ -44,8 +44,8 @@ PLACE = ("ImagePositionPatient", "ImageOrientationPatient")
 KIND_OF_CLASS = {"5.1.4.1.1.2": "CT", "5.1.4.1.1.4": "MR"}
 """SOP classes of scans whose Modality is missing."""
 
-BINARY = frozenset({"US", "SS", "UL", "SL", "FL", "FD"})
-"""Kinds of values that are no text."""
+PARSED = frozenset({"US", "SS", "UL", "SL", "FL", "FD", "LO", "SH", "LT", "ST", "UC", "UT"})
+"""Kinds of values that pydicom reads as they are: binary numbers, and texts in the file's own character set."""
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
@@ -238,7 +238,7 @@ def _texts(holder: Any, keyword: str) -> tuple[str, ...]:
     item = holder.get_item(keyword)
     raw = getattr(item, "value", None)
     kind = getattr(item, "VR", None) or dictionary_VR(keyword)
-    if isinstance(raw, bytes) and kind not in BINARY:
+    if isinstance(raw, bytes) and kind not in PARSED:
         values: Sequence[Any] = raw.decode("utf-8", errors="replace").split("\\")
     else:
         with warnings.catch_warnings(action="ignore"):

@@ -45,7 +45,8 @@ class Stack:
         """The series as people call it: ``series 7 (t2_flair)``."""
         marks = [self.description, *self.part.split("/")[1:]]
         named = ", ".join(mark for mark in marks if mark)
-        return self.number + (f" ({named})" if named else "")
+        number = self.number if self.first.text("SeriesNumber") or not self.description else "series"
+        return number + (f" ({named})" if named else "")
 
     @property
     def number(self) -> str:

@@ -181,7 +181,7 @@ def _is_same(first: str, second: str) -> bool:
 
 
 def _image_name(case: Case, modality: Modality) -> str:
-    part = case.parts.get(modality, "")
+    part = case.image_names.get(modality) or case.parts.get(modality, "")
     return case.images[modality].name + (f" [{part}]" if part else "")
 
 
