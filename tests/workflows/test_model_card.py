@@ -81,7 +81,7 @@ def test_figures_of_training_cases_are_marked(run: Path, cohort: Path):
         evaluated(run, cohort, "training")
     (result,) = read_card(run / "best").results
     assert (result.learned_from, result.chosen_by) == (3, 1)
-    assert "3 of these cases have the ids of cases that it learned from" in page_of(run)
+    assert "3 of these cases are known, by their images or their ids, as cases that it learned from" in page_of(run)
     assert "how well it does on new ones is not known" in page_of(run)
     evaluated(run, cohort, "test")
     assert [one.learned_from for one in read_card(run / "best").results] == [3, 0]

@@ -29,7 +29,14 @@ from lesionlab.workflows.case_pictures import draw_cases
 from lesionlab.workflows.category_files import TABLE_FILE
 from lesionlab.workflows.division import open_divided
 from lesionlab.workflows.evaluate_categories import evaluate_categories
-from lesionlab.workflows.made_by import NOBODY, Makers, makers_of_categories, makers_of_masks
+from lesionlab.workflows.made_by import (
+    NOBODY,
+    Makers,
+    join_notices,
+    learned_line,
+    makers_of_categories,
+    makers_of_masks,
+)
 from lesionlab.workflows.model_card import card_evaluation
 from lesionlab.workflows.prediction_files import is_table_of_pairs, match_predictions
 from lesionlab.workflows.score_cases import Scoring, score_cases
@@ -168,8 +175,9 @@ def evaluate(
         if table.is_file() and not is_table_of_pairs(table):
             makers = makers_of_categories(table, [case.id for case in cases])
             provenance = _provenance(makers, predictions, cases, out=out, split_file=split_file)
+            shown = join_notices(notice, provenance)
             report, measures, files = evaluate_categories(
-                table, cases, out, provenance=provenance, title=title, notice=notice
+                table, cases, out, provenance=provenance, title=title, notice=shown
             )
             found = Evaluation(report=report, page=files[0], files=files, measures=measures, makers=makers)
         else:
@@ -234,7 +242,8 @@ def evaluate_cases(
         pictures = draw_cases(report, cases, masks=masks, labels=labels, each=each)
         tables = report.write(out)
         write_lesions(out / LESIONS_FILE, lesions)
-        page = render_report(report, title=title, notice=notice, pictures=pictures, lesions=lesions)
+        shown = join_notices(notice, provenance)
+        page = render_report(report, title=title, notice=shown, pictures=pictures, lesions=lesions)
     write_text_atomically(out / PAGE_FILE, page)
     files = (out / PAGE_FILE, *tables, out / LESIONS_FILE)
     return Evaluation(report=report, page=out / PAGE_FILE, files=files, lesions=tuple(lesions), makers=makers)
@@ -298,4 +307,5 @@ def _provenance(
     """Return software and makers, and how often sealed cases were evaluated; this evaluation is counted."""
     software = {name: version(name) for name in SOFTWARE} | {"Python": platform.python_version()}
     made = {MADE_BY: makers.describe()} if makers.made else {}
-    return software | made | count_evaluation(predictions, cases, out=out, split_file=split_file)
+    counted = count_evaluation(predictions, cases, out=out, split_file=split_file, makers=makers)
+    return software | made | learned_line(makers, cases) | counted

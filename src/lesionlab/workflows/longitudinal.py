@@ -21,6 +21,7 @@ from lesionlab.metrics.longitudinal import CHANGES, ChangeLimits, FollowedLesion
 from lesionlab.pages.longitudinal_page import VisitPair, render_longitudinal
 from lesionlab.workflows.case_masks import on_same_axes, read_case_masks
 from lesionlab.workflows.division import open_divided
+from lesionlab.workflows.made_by import learned_line, makers_of_masks
 from lesionlab.workflows.prediction_files import match_predictions
 from lesionlab.workflows.sealed import count_evaluation
 
@@ -94,7 +95,9 @@ def evaluate_longitudinal(
         for pair in _follow(earlier, later, masks=masks, labels=layout.labels, limits=chosen)
     ]
     provenance = {name: version(name) for name in SOFTWARE} | {"Python": platform.python_version()}
-    provenance |= count_evaluation(predictions, list(cases.values()), out=out, split_file=split_file)
+    makers, scored = makers_of_masks(masks), list(cases.values())
+    provenance |= learned_line(makers, scored)
+    provenance |= count_evaluation(predictions, scored, out=out, split_file=split_file, makers=makers)
     texts = {
         PAGE_FILE: render_longitudinal(pairs, limits=chosen, provenance=provenance, title=title),
         LESIONS_FILE: _table(line for pair in pairs for line in _lesion_lines(pair)),

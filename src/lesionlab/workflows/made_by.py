@@ -9,8 +9,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lesionlab.core.case import Case
 from lesionlab.core.content_key import content_key, file_digest
 from lesionlab.core.errors import StorageError
+from lesionlab.core.learned_cases import LearnedCases
 from lesionlab.core.postprocessing import GIVEN, Postprocessing
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.checkpoint import Checkpoint, open_checkpoint, training_of
@@ -20,6 +22,9 @@ from lesionlab.workflows.category_files import TABLE_FILE, read_category_file, t
 logger = logging.getLogger(__name__)
 
 NOTE_FILE = "made_by.json"
+LEARNED = "cases that the network learned from"
+"""Name of the line of a report's provenance that says so."""
+
 RECORD_FILE = "predictions.json"
 """Which masks are finished, and which checkpoint made each of them."""
 
@@ -32,6 +37,7 @@ class MadeBy(BaseModel):
         weights: Differs when weights or post-processing do.
         sealed: SHA-256 of the ids of the cases that are sealed for it.
         postprocessing: Threshold and smallest lesion of the masks, the checkpoint's or given with the command.
+        learned: Its training and validation cases.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,6 +46,7 @@ class MadeBy(BaseModel):
     weights: str
     sealed: tuple[str, ...]
     postprocessing: Postprocessing = Postprocessing()
+    learned: LearnedCases = LearnedCases()
 
     @property
     def training(self) -> Path:
@@ -115,6 +122,14 @@ class Makers:
             words.append(f"changed since they were written: {len(self.changed)} cases")
         return "; ".join(words)
 
+    def describe_overlap(self, cases: Sequence[Case]) -> str:
+        """Return in one line which cases their own makers learned from; an empty string where none did."""
+        said = []
+        for key, maker in {maker.weights: maker for maker in self.made.values()}.items():
+            own = [case for case in cases if case.id in self.made and self.made[case.id].weights == key]
+            said.append(maker.learned.overlap(own).describe(total=len(own)))
+        return "; ".join(words for words in said if words)
+
 
 NOBODY = Makers(cases=(), made={}, changed=frozenset())
 
@@ -139,6 +154,7 @@ def note_maker(checkpoint: Checkpoint, out: Path) -> None:
         checkpoint=checkpoint.folder.resolve(),
         weights=key,
         sealed=checkpoint.plan.sealed,
+        learned=LearnedCases.of(checkpoint.plan),
         earlier=tuple(_plain(maker) for maker in makers if maker.weights in used - {key}),
         postprocessing=checkpoint.postprocessing,
     )
@@ -173,6 +189,20 @@ def makers_of_masks(masks: Mapping[str, Path]) -> Makers:
                 if entry.digests.get(mask.name) != file_digest(mask):
                     changed.add(case_id)
     return Makers(cases=tuple(masks), made=made, changed=frozenset(changed))
+
+
+def learned_line(makers: Makers, cases: Sequence[Case]) -> dict[str, str]:
+    """Return a line for a report's provenance, and warn, where makers learned from what they predicted."""
+    overlap = makers.describe_overlap(cases)
+    if overlap:
+        logger.warning("%s; scores of new patients will be lower", overlap)
+    return {LEARNED: overlap} if overlap else {}
+
+
+def join_notices(notice: str, provenance: Mapping[str, str]) -> str:
+    """Return a page's notice with the line of `learned_line` behind it, where there is one."""
+    learned = f"{provenance[LEARNED]}; scores of new patients will be lower." if LEARNED in provenance else ""
+    return " ".join(words for words in (notice, learned) if words)
 
 
 def makers_of_categories(table: Path, case_ids: Sequence[str]) -> Makers:

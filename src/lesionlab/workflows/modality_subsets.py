@@ -13,6 +13,7 @@ import numpy as np
 import lesionlab.networks  # noqa: F401  # registers what a plan may name
 from lesionlab.core.case import Case, Split
 from lesionlab.core.errors import CheckpointError, LayoutError
+from lesionlab.core.learned_cases import LearnedCases
 from lesionlab.core.metric import MaskPair
 from lesionlab.core.model_card import SubsetFigure
 from lesionlab.core.progress import track
@@ -66,6 +67,8 @@ def evaluate_subsets(
     cases = [case for case in select_split(layout.cases(), split, where=data) if case.label is not None]
     if not cases:
         raise LayoutError("cases with masks", found="none", where=data, next_step="choose another --split")
+    if known_cases := LearnedCases.of(opened.plan).overlap(cases).describe(total=len(cases)):
+        logger.warning("%s", known_cases)
     for line in count_subsets(opened, cases, out=out, split_file=split_file).values():
         logger.warning("sealed test set: %s", line)
     predictor = Predictor(opened, opened.plan.recipe.inference)

@@ -14,6 +14,7 @@ import torch
 import lesionlab.networks  # noqa: F401  # registers what a plan may name
 from lesionlab.core.case import Case
 from lesionlab.core.errors import LayoutError
+from lesionlab.core.learned_cases import LearnedCases
 from lesionlab.core.lesion_table import LesionRow
 from lesionlab.core.model_card import Figure, ModelCard, Part, Result, Source, SubsetFigure, read_card, write_card
 from lesionlab.core.postprocessing import Postprocessing
@@ -91,6 +92,7 @@ def card_evaluation(
         StorageError: The card could not be written.
     """
     ids = sorted(case.id for case in cases)
+    overlap = LearnedCases.of(checkpoint.plan).overlap(cases)
     result = Result(
         key=hashlib.sha256(json.dumps([data, ids]).encode()).hexdigest()[:16],
         title=title,
@@ -99,8 +101,8 @@ def card_evaluation(
         citation=citation,
         cases=len(ids),
         patients=_patients(cases),
-        learned_from=len(set(ids) & set(checkpoint.plan.training_cases)),
-        chosen_by=len(set(ids) & set(checkpoint.plan.validation_cases)),
+        learned_from=len(overlap.training),
+        chosen_by=len(overlap.validation),
         sealed=report.provenance.get(SEALED, ""),
         day=datetime.now(UTC).date().isoformat(),
         figures=_of_measures(measures) if measures else _of_summary(report),

@@ -1,5 +1,6 @@
 """Write masks of scans on their own grids, or say of whole cases which category they belong to."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ from lesionlab.core.folder_lock import lock_folder
 from lesionlab.core.image_formats import is_picture
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import Layout
+from lesionlab.core.learned_cases import LearnedCases
 from lesionlab.core.plan import Plan
 from lesionlab.core.split_rule import select_split
 from lesionlab.core.storage import write_bytes_atomically
@@ -35,6 +37,8 @@ from lesionlab.workflows.modality_use import (
 )
 from lesionlab.workflows.predict_categories import predict_categories
 from lesionlab.workflows.prediction_options import change_inference, change_postprocessing
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +102,8 @@ def predict(
     layout = match_modalities(layout, modalities)
     cases = select_cases(layout, opened, split=split, where=data)
     used = report_use(cases, modalities)
+    if known_cases := LearnedCases.of(opened.plan).overlap(cases).describe(total=len(cases)):
+        logger.warning("%s", known_cases)
     with lock_folder(out):
         note_maker(opened, out)
         if opened.plan.categories:

@@ -88,7 +88,7 @@ def pretrain(
     if fabric.is_global_zero:
         report_use(learned, wanted.modalities)
     with hold_folder(fabric, out):
-        ids = (case.id for case in learned)
+        ids = (case.id for case in (*training, *validation))
         sealed = keep_sealed(ids, out=out, start_from=(), split_file=split_file, test=test_cases(cases))
         with fabric.rank_zero_first():
             stored = _store([*training, *validation], wanted, layout.labels, folder=store or out / "store")

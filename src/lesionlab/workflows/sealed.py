@@ -3,7 +3,8 @@
 import json
 import logging
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from lesionlab.core.split import hash_case, read_split, refuse_sealed
 from lesionlab.core.split_rule import name_cases
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.checkpoint import Checkpoint
-from lesionlab.workflows.made_by import read_maker
+from lesionlab.workflows.made_by import NOBODY, Makers, read_maker
 
 logger = logging.getLogger(__name__)
 
@@ -65,19 +66,20 @@ def keep_sealed(
 
 
 def count_evaluation(
-    predictions: Path, cases: Sequence[Case], *, out: Path, split_file: Path | None = None
+    predictions: Path, cases: Sequence[Case], *, out: Path, split_file: Path | None = None, makers: Makers = NOBODY
 ) -> dict[str, str]:
     """Count an evaluation of sealed cases, and say how many there were so far.
 
-    A case is sealed when the checkpoint that made the predictions keeps it so, or the split file, or the dataset. The
-    count is kept beside the checkpoint where the predictions say which one that is, else beside the split file, else
-    beside the report.
+    A case is sealed when the checkpoint that made its prediction keeps it so, or the split file, or the dataset. The
+    count is kept beside that checkpoint where a note says which one it is, else beside the split file, else beside the
+    report.
 
     Args:
         predictions: Folder with the predictions, or a table of them.
         cases: What is evaluated.
         out: Folder of the report.
         split_file: That the cases were divided by.
+        makers: Of the predictions, by case.
 
     Returns:
         A line for a report's provenance; nothing where no case is sealed.
@@ -85,9 +87,13 @@ def count_evaluation(
     Raises:
         StorageError: The note beside the predictions or the count is damaged or cannot be written.
     """
-    maker = read_maker(predictions)
-    training = maker.training if maker is not None and maker.training.is_dir() else None
-    return _count(cases, maker.sealed if maker else (), places=(training, split_file and split_file.parent, out))
+    last = read_maker(predictions)
+    opened: Counter[Path] = Counter()
+    for case in cases:
+        maker = makers.made.get(case.id, last)
+        if case.is_sealed or (maker is not None and hash_case(case.id) in maker.sealed):
+            opened[_place(maker and maker.training, split_file, out)] += 1
+    return _count(opened)
 
 
 def count_subsets(
@@ -98,23 +104,26 @@ def count_subsets(
     Raises:
         StorageError: The count is damaged or cannot be written.
     """
-    places = (checkpoint.training, split_file and split_file.parent, out)
-    return _count(cases, checkpoint.plan.sealed, places=places)
+    opened = sum(case.is_sealed or hash_case(case.id) in checkpoint.plan.sealed for case in cases)
+    return _count({_place(checkpoint.training, split_file, out): opened} if opened else {})
 
 
-def _count(cases: Sequence[Case], sealed: Collection[str], *, places: Sequence[Path | None]) -> dict[str, str]:
-    """Add a line to the count in the first place that can be written to."""
-    opened = sum(case.is_sealed or hash_case(case.id) in sealed for case in cases)
-    if not opened:
-        return {}
-    *preferred, last = places
-    assert last is not None
-    folder = next((place for place in preferred if place is not None and os.access(place, os.W_OK)), last)
-    path = folder / COUNT_FILE
-    earlier = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    line = {"number": len(earlier) + 1, "cases": opened, "when": datetime.now(UTC).isoformat(timespec="seconds")}
-    write_text_atomically(path, "\n".join([*earlier, json.dumps(line)]) + "\n")
-    return {SEALED: f"{opened} cases, evaluation number {len(earlier) + 1}"}
+def _place(training: Path | None, split_file: Path | None, out: Path) -> Path:
+    """Return the first folder for a count that can be written to; the report's own is made when it is needed."""
+    preferred = (training, split_file and split_file.parent)
+    return next((folder for folder in preferred if folder is not None and os.access(folder, os.W_OK)), out)
+
+
+def _count(opened: Mapping[Path, int]) -> dict[str, str]:
+    """Add a line to the count in each folder, and say the numbers."""
+    said = []
+    for folder, cases in opened.items():
+        path = folder / COUNT_FILE
+        earlier = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        line = {"number": len(earlier) + 1, "cases": cases, "when": datetime.now(UTC).isoformat(timespec="seconds")}
+        write_text_atomically(path, "\n".join([*earlier, json.dumps(line)]) + "\n")
+        said.append(f"{cases} cases, evaluation number {len(earlier) + 1}")
+    return {SEALED: "; ".join(said)} if said else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
