@@ -96,7 +96,8 @@ def tune(
     """
     opened = open_checkpoint(checkpoint)
     cases = find_validation_cases(opened, data, split_file=split_file)
-    said = f"{len(cases)} of {len(opened.plan.validation_cases)} validation cases"
+    planned = len(opened.plan.validation_cases)
+    said = f"{len(cases)} validation cases" if len(cases) == planned else f"{len(cases)} of {planned} validation cases"
     with lock_folder(opened.training):
         if opened.plan.categories:
             named = "balanced_accuracy" if score == "dice" else score
