@@ -1,14 +1,12 @@
 """What an author decides about pre-training before seeing data, and what became of it."""
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from lesionlab.core.errors import CheckpointError
-from lesionlab.core.names import FileName
-from lesionlab.core.recipe import Choice, Preprocessing, Section, read_content, recipe_error
-
-Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+from lesionlab.core.numbers import Ascending, Fraction, FractionBelowOne, Seed
+from lesionlab.core.recipe import Choice, Modalities, Preprocessing, Section, read_content, recipe_error
 
 _STRIDE = 32
 """Voxels of a patch per token of the deepest features."""
@@ -27,8 +25,8 @@ class CutOut(Section):
     Each edge of a box lies between the two `edges`, as shares of the patch. Boxes that overlap count twice.
     """
 
-    share: Share = 0.3
-    edges: tuple[Share, Share] = (0.05, 0.25)
+    share: Fraction = 0.3
+    edges: Annotated[tuple[Fraction, Fraction], Ascending] = (0.05, 0.25)
 
 
 class PretrainingSchedule(Section):
@@ -39,10 +37,10 @@ class PretrainingSchedule(Section):
     learning_rate: float = Field(default=4e-4, gt=0)
     final_learning_rate: float = Field(default=0.0, ge=0)
     weight_decay: float = Field(default=0.1, ge=0)
-    warm_up: float = Field(default=0.05, ge=0, lt=1)
+    warm_up: FractionBelowOne = 0.05
     clip_norm: float = Field(default=1.0, gt=0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    seed: int = 0
+    seed: Seed = 0
     validate_every: int = Field(default=100, ge=1)
     validation_share: float = Field(default=0.1, gt=0, lt=1)
 
@@ -57,7 +55,7 @@ class PretrainingRecipe(Section):
     name: str
     description: str = ""
     task: Literal["pretrain"]
-    modalities: tuple[FileName, ...] = Field(min_length=1)
+    modalities: Modalities
     healthy: tuple[str, ...] = ("healthy", "control", "normal", "0")
     preprocessing: Preprocessing = Preprocessing(straighten=True)
     network: Choice

@@ -1,10 +1,10 @@
 """What an author decides before seeing data."""
 
-import json
+import difflib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import (
     AfterValidator,
@@ -19,6 +19,8 @@ from pydantic import (
 
 from lesionlab.core.errors import RecipeError
 from lesionlab.core.names import FileName
+from lesionlab.core.numbers import Apart, Fraction, FractionBelowOne, Percentile, Seed, check_distinct
+from lesionlab.core.problems import first_problem
 from lesionlab.core.registry import nearest_name
 
 RECIPE_FOLDER = Path(__file__).parents[1] / "recipes"
@@ -29,7 +31,7 @@ _ALTERNATIVES = {"steps": "epochs", "epochs": "steps"}
 """A length of training given in one unit replaces the one given in the other."""
 
 
-Percentile: TypeAlias = Annotated[float, Field(ge=0, le=100)]
+Modalities: TypeAlias = Annotated[tuple[FileName, ...], Field(min_length=1), AfterValidator(check_distinct)]
 
 
 def _check_axes(size: tuple[int, ...]) -> tuple[int, ...]:
@@ -41,7 +43,7 @@ def _check_axes(size: tuple[int, ...]) -> tuple[int, ...]:
 class Section(BaseModel):
     """A part of a recipe: frozen, and every unknown key is refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Choice(Section):
@@ -66,11 +68,11 @@ class Preprocessing(Section):
     foreground: Literal["above_background", "above_minimum", "everything", "brain_mask"] = "above_background"
     bias_field: Literal["as_stored", "n4", "mirror"] = "as_stored"
     normalisation: Literal["by_modality", "z_score", "unit_range", "picture"] = "by_modality"
-    percentiles: tuple[Percentile, Percentile] = (2.0, 98.0)
+    percentiles: Annotated[tuple[Percentile, Percentile], Apart] = (2.0, 98.0)
     spacing_mm: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
     resample_modalities: bool = False
     straighten: bool = False
-    window: tuple[float, float] | None = None
+    window: Annotated[tuple[float, float], Apart] | None = None
 
     @model_validator(mode="after")
     def _check_sides(self) -> "Preprocessing":
@@ -96,7 +98,7 @@ class Sampling(Section):
     """
 
     size: Annotated[tuple[PositiveInt, ...], AfterValidator(_check_axes)] = ()
-    lesion_share: float = Field(default=0.5, ge=0, le=1)
+    lesion_share: Fraction = 0.5
     patches_per_case: int = Field(default=8, ge=1)
     factor: int = Field(default=5, ge=1)
     percentile: Percentile = 30.0
@@ -123,14 +125,14 @@ class Training(Section):
     learning_rate: float = Field(default=1e-4, gt=0)
     final_learning_rate: float = Field(default=1e-7, ge=0)
     weight_decay: float = Field(default=1e-4, ge=0)
-    warm_up: float = Field(default=0.1, ge=0, lt=1)
+    warm_up: FractionBelowOne = 0.1
     schedule: Literal["every_step", "every_epoch"] = "every_step"
     clip_norm: float = Field(default=1.0, gt=0)
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    seed: int = 0
+    seed: Seed = 0
     accumulate: int = Field(default=1, ge=1)
-    averaging: float = Field(default=0.0, ge=0, lt=1)
-    modality_dropout: float = Field(default=0.0, ge=0, lt=1)
+    averaging: FractionBelowOne = 0.0
+    modality_dropout: FractionBelowOne = 0.0
     channels_last: bool = False
     compile: bool = False
     recompute: bool = False
@@ -152,7 +154,7 @@ class Validation(Section):
 class Inference(Section):
     """How windows slide over a scan."""
 
-    overlap: float = Field(default=0.5, ge=0, lt=1)
+    overlap: FractionBelowOne = 0.5
     flips: bool = False
     batch: int = Field(default=4, ge=1)
 
@@ -167,7 +169,7 @@ class Classification(Section):
     mean of the probability that each case's own category was given.
     """
 
-    categories: tuple[FileName, ...] = ()
+    categories: Annotated[tuple[FileName, ...], AfterValidator(check_distinct)] = ()
     balance: bool = True
     chosen_by: Literal["auc", "balanced_accuracy", "probability"] = "auc"
 
@@ -183,7 +185,7 @@ class Recipe(Section):
     description: str = ""
     task: Literal["segment", "classify"] = "segment"
     classes: Literal["regions", "values"] = "regions"
-    modalities: tuple[FileName, ...] = Field(min_length=1)
+    modalities: Modalities
     preprocessing: Preprocessing = Preprocessing()
     network: Choice
     loss: Choice
@@ -285,22 +287,46 @@ def _read_value(text: str) -> Any:
         return text
 
 
+def is_whole_number(key: str) -> bool | None:
+    """Return whether a key of recipes takes whole numbers only; None for a key that recipes do not have themselves."""
+    annotation = dict(_keys(Recipe, ())).get(tuple(key.split(".")))
+    if annotation is None:
+        return None
+    return takes_whole_numbers(annotation)
+
+
+def takes_whole_numbers(annotation: Any) -> bool:
+    """Return whether a type is that of whole numbers, or of them or nothing."""
+    return int in (annotation, *get_args(annotation)) and float not in get_args(annotation)
+
+
 def recipe_error(error: ValidationError, *, model: type[BaseModel], where: str) -> RecipeError:
     """Return the user's error for content that does not fit the schema `model`, with the nearest right key."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        advice = nearest_name(str(first["loc"][-1]), _keys_at(first["loc"][:-1], model=model))
+    problem = first_problem(error)
+    key = ".".join(problem.key)
+    if problem.is_unknown:
+        advice = _right_key(problem.key, model=model)
         return RecipeError("a key that recipes have", found=repr(key), where=where, next_step=advice)
-    found = json.dumps(first["input"], default=str)[:80]
-    advice = f"give {key} in the file, or --change {key}=VALUE"
-    return RecipeError(f"{key}: {first['msg']}", found=found, where=where, next_step=advice)
+    advice = f"give {key} in the file, or --change {key}=VALUE" if key else "correct it in the file, or by --change"
+    wanted = f"{key}: {problem.wanted}" if key else problem.wanted
+    return RecipeError(wanted, found=problem.found, where=where, next_step=advice)
 
 
-def _keys_at(location: tuple[int | str, ...], *, model: type[BaseModel]) -> list[str]:
-    for part in location:
-        annotation = model.model_fields[str(part)].annotation
-        assert isinstance(annotation, type)
-        assert issubclass(annotation, BaseModel)
-        model = annotation
-    return list(model.model_fields)
+def _right_key(key: tuple[str, ...], *, model: type[BaseModel]) -> str:
+    """Return the advice for an unknown key: the nearest of its section, else that name in another section."""
+    known = dict(_keys(model, ()))
+    siblings = [path[-1] for path in known if path[:-1] == key[:-1]]
+    elsewhere = [".".join(path) for path in known if path[-1] == key[-1]]
+    if difflib.get_close_matches(key[-1], siblings, n=1) or not elsewhere:
+        if known.get(key[:-1]) is Choice and not difflib.get_close_matches(key[-1], siblings, n=1):
+            return f"options stand one level deeper: {'.'.join((*key[:-1], 'options', key[-1]))}"
+        return nearest_name(key[-1], siblings)
+    return f"did you mean {' or '.join(elsewhere)}?"
+
+
+def _keys(model: type[BaseModel], above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield every key of a schema below its sections, and its type."""
+    for name, field in model.model_fields.items():
+        yield (*above, name), field.annotation
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _keys(field.annotation, (*above, name))

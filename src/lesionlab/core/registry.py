@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from lesionlab.core.errors import NameUnknownError, OptionError
+from lesionlab.core.problems import first_problem
 
 Item = TypeVar("Item")
 Registered = TypeVar("Registered")
@@ -90,19 +91,18 @@ class Registry(Generic[Item]):
         for parameter in inspect.signature(self.get(name)).parameters.values():
             default = ... if parameter.default is parameter.empty else parameter.default
             fields[parameter.name] = (parameter.annotation, default)
-        config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
+        config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=(), allow_inf_nan=False)
         return create_model(f"{name}_options", __config__=config, **fields)
 
     def _option_error(self, name: str, error: ValidationError) -> OptionError:
-        first = error.errors()[0]
-        option = ".".join(str(part) for part in first["loc"])
+        problem = first_problem(error)
+        option = ".".join(problem.key)
         known = list(self.schema(name).model_fields)
-        is_unknown = first["type"] == "extra_forbidden"
         return OptionError(
-            f"an option of {self.kind} {name!r}" if is_unknown else f"a valid {option!r} ({first['msg']})",
-            found=f"{option!r}" if is_unknown else repr(first["input"]),
+            f"an option of {self.kind} {name!r}" if problem.is_unknown else f"{option}: {problem.wanted}",
+            found=problem.found,
             where=f"{self.kind} {name!r}, option {option!r}",
-            next_step=nearest_name(option, known),
+            next_step=nearest_name(option, known) if problem.is_unknown else f"give {option} another value",
         )
 
     def _load_plugins(self) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, Int64
+from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from lesionlab.core.components import number_components
@@ -45,11 +46,11 @@ class Blob(DeeplySupervised):
     def __init__(
         self,
         *,
-        global_weight: float = 2.0,
-        lesion_weight: float = 1.0,
-        dice_weight: float = 1.0,
-        cross_entropy_weight: float = 1.0,
-        auxiliary_weights: tuple[float, ...] = (0.5, 0.25),
+        global_weight: NonNegativeFloat = 2.0,
+        lesion_weight: NonNegativeFloat = 1.0,
+        dice_weight: NonNegativeFloat = 1.0,
+        cross_entropy_weight: NonNegativeFloat = 1.0,
+        auxiliary_weights: tuple[NonNegativeFloat, ...] = (0.5, 0.25),
     ) -> None:
         super().__init__(auxiliary_weights)
         self.global_weight = global_weight

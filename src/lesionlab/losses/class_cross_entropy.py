@@ -5,10 +5,12 @@ from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
+from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
 from lesionlab.core.loss import Targets, loss
 from lesionlab.core.network import Output
+from lesionlab.core.numbers import Fraction
 from lesionlab.losses.counted import counted_mean
 
 
@@ -27,7 +29,7 @@ class ClassCrossEntropy(nn.Module):
 
     takes: ClassVar[frozenset[Targets]] = frozenset({"categories"})
 
-    def __init__(self, *, weights: tuple[float, ...] = (), smoothing: float = 0.0) -> None:
+    def __init__(self, *, weights: tuple[NonNegativeFloat, ...] = (), smoothing: Fraction = 0.0) -> None:
         super().__init__()
         self.weights = weights
         self.smoothing = smoothing

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
+from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
 from lesionlab.core.loss import Targets, loss
@@ -27,7 +28,7 @@ class ClassFocal(nn.Module):
 
     takes: ClassVar[frozenset[Targets]] = frozenset({"categories"})
 
-    def __init__(self, *, weights: tuple[float, ...] = (), gamma: float = 2.0) -> None:
+    def __init__(self, *, weights: tuple[NonNegativeFloat, ...] = (), gamma: NonNegativeFloat = 2.0) -> None:
         super().__init__()
         self.weights = weights
         self.gamma = gamma

@@ -5,6 +5,7 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from jaxtyping import Bool, Float
+from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from lesionlab.core.loss import Targets, loss
@@ -27,7 +28,12 @@ class CrossEntropy(DeeplySupervised):
 
     takes: ClassVar[frozenset[Targets]] = frozenset({"regions", "values"})
 
-    def __init__(self, *, weights: tuple[float, ...] = (), auxiliary_weights: tuple[float, ...] = (0.5, 0.25)) -> None:
+    def __init__(
+        self,
+        *,
+        weights: tuple[NonNegativeFloat, ...] = (),
+        auxiliary_weights: tuple[NonNegativeFloat, ...] = (0.5, 0.25),
+    ) -> None:
         super().__init__(auxiliary_weights)
         self.weights = weights
 

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal, TypeAlias
 import torch
 from einops import reduce
 from jaxtyping import Bool, Float
+from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from lesionlab.core.loss import Targets, loss
@@ -43,8 +44,8 @@ class Dice(DeeplySupervised):
         background: bool = False,
         squared: bool = False,
         absent: Absent = "ordinary",
-        smoothing: float = 1e-5,
-        auxiliary_weights: tuple[float, ...] = (0.5, 0.25),
+        smoothing: PositiveFloat = 1e-5,
+        auxiliary_weights: tuple[NonNegativeFloat, ...] = (0.5, 0.25),
     ) -> None:
         super().__init__(auxiliary_weights)
         self.over: Over = over

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from jaxtyping import Bool, Float
+from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from lesionlab.core.loss import Targets, loss
@@ -35,12 +36,12 @@ class DiceCrossEntropy(DeeplySupervised):
     def __init__(
         self,
         *,
-        dice_weight: float = 1.0,
-        cross_entropy_weight: float = 1.0,
+        dice_weight: NonNegativeFloat = 1.0,
+        cross_entropy_weight: NonNegativeFloat = 1.0,
         over: Over = "batch",
         background: bool = False,
         squared: bool = False,
-        auxiliary_weights: tuple[float, ...] = (0.5, 0.25),
+        auxiliary_weights: tuple[NonNegativeFloat, ...] = (0.5, 0.25),
     ) -> None:
         super().__init__(auxiliary_weights)
         self.dice_weight = dice_weight

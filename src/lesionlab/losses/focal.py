@@ -5,10 +5,12 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from jaxtyping import Bool, Float
+from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
 from lesionlab.core.loss import Targets, loss
 from lesionlab.core.network import Output
+from lesionlab.core.numbers import Fraction
 from lesionlab.losses.counted import counted_mean
 
 
@@ -25,7 +27,7 @@ class Focal(nn.Module):
 
     takes: ClassVar[frozenset[Targets]] = frozenset({"regions"})
 
-    def __init__(self, *, alpha: float = 0.25, gamma: float = 2.0) -> None:
+    def __init__(self, *, alpha: Fraction = 0.25, gamma: NonNegativeFloat = 2.0) -> None:
         super().__init__()
         self.alpha = alpha
         self.gamma = gamma

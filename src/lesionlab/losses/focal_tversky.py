@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from jaxtyping import Bool, Float
+from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
 from lesionlab.core.loss import Targets, loss
@@ -24,7 +25,7 @@ class FocalTversky(nn.Module):
 
     takes: ClassVar[frozenset[Targets]] = frozenset({"regions"})
 
-    def __init__(self, *, focal_weight: float = 0.3, tversky_weight: float = 0.7) -> None:
+    def __init__(self, *, focal_weight: NonNegativeFloat = 0.3, tversky_weight: NonNegativeFloat = 0.7) -> None:
         super().__init__()
         self.focal_weight = focal_weight
         self.tversky_weight = tversky_weight

@@ -3,6 +3,7 @@
 from typing import ClassVar, Literal
 
 from jaxtyping import Bool, Float
+from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
 from lesionlab.core.loss import Targets, loss
@@ -46,9 +47,9 @@ class SynapseNetBinary(nn.Module):
         mode: Literal["reference", "corrected"] = "corrected",
         boundary_unit: Literal["mode", "voxels", "diagonal"] = "mode",
         lesion_target: Literal["mode", "nearest", "max"] = "mode",
-        boundary_weight: float = 1.0,
-        lesion_weight: float = 0.5,
-        auxiliary_weights: tuple[float, ...] = (0.4, 0.2),
+        boundary_weight: NonNegativeFloat = 1.0,
+        lesion_weight: NonNegativeFloat = 0.5,
+        auxiliary_weights: tuple[NonNegativeFloat, ...] = (0.4, 0.2),
     ) -> None:
         super().__init__()
         is_published = mode == "reference"

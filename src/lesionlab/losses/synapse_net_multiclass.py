@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float
+from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
 from lesionlab.core.loss import Targets, loss
@@ -49,8 +50,8 @@ class SynapseNetMulticlass(nn.Module):
         absent_class: Literal["mode", "count", "skip"] = "mode",
         cross_entropy: Literal["mode", "none", "add"] = "mode",
         lesion_target: Literal["mode", "nearest", "max"] = "mode",
-        lesion_weight: float = 0.25,
-        auxiliary_weights: tuple[float, ...] = (0.4, 0.2),
+        lesion_weight: NonNegativeFloat = 0.25,
+        auxiliary_weights: tuple[NonNegativeFloat, ...] = (0.4, 0.2),
     ) -> None:
         super().__init__()
         is_published = mode == "reference"

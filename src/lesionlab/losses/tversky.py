@@ -5,6 +5,7 @@ from typing import ClassVar
 import torch
 from einops import reduce
 from jaxtyping import Bool, Float
+from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
 from lesionlab.core.loss import Targets, loss
@@ -27,7 +28,13 @@ class Tversky(nn.Module):
 
     takes: ClassVar[frozenset[Targets]] = frozenset({"regions"})
 
-    def __init__(self, *, false_positive: float = 0.3, false_negative: float = 0.7, smoothing: float = 1e-5) -> None:
+    def __init__(
+        self,
+        *,
+        false_positive: NonNegativeFloat = 0.3,
+        false_negative: NonNegativeFloat = 0.7,
+        smoothing: PositiveFloat = 1e-5,
+    ) -> None:
         super().__init__()
         self.false_positive = false_positive
         self.false_negative = false_negative

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from jaxtyping import Bool, Float
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from lesionlab.blocks.conv_norm_relu import ConvNormRelu
@@ -54,7 +55,7 @@ class AtlasSegNet(nn.Module):
         modalities: int,
         regions: int,
         variant: Literal["notebook", "paper"] = "notebook",
-        widths: tuple[int, int, int, int, int] = (64, 128, 256, 512, 512),
+        widths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (64, 128, 256, 512, 512),
     ) -> None:
         super().__init__()
         self.modalities, self.variant = modalities, variant

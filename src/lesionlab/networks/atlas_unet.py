@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from jaxtyping import Bool, Float
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from lesionlab.blocks.fit_image import cut_back, fit_image
@@ -49,7 +50,7 @@ class AtlasUNet(nn.Module):
         modalities: int,
         regions: int,
         norm: Literal["none", "batch"] = "none",
-        widths: tuple[int, int, int, int, int] = (32, 64, 128, 256, 512),
+        widths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (32, 64, 128, 256, 512),
     ) -> None:
         super().__init__()
         self.modalities = modalities

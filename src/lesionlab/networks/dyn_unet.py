@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from lesionlab.blocks.fit_image import cut_back, fit_image
@@ -62,9 +63,9 @@ class DynUNet(nn.Module):
         modalities: int,
         regions: int,
         patch: Axes = (128, 128, 128),
-        spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0),
-        width: int = 32,
-        widest: int = 320,
+        spacing_mm: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (1.0, 1.0, 1.0),
+        width: PositiveInt = 32,
+        widest: PositiveInt = 320,
     ) -> None:
         from monai.networks.nets.dynunet import DynUNet as MonaiDynUNet  # here, since importing MONAI takes seconds
 

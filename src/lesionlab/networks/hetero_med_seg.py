@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from lesionlab.blocks.bi_level_routing import BiLevelBlock
@@ -18,6 +19,7 @@ from lesionlab.blocks.scsa import Scsa
 from lesionlab.blocks.state_space import StateSpaceBlock
 from lesionlab.core.errors import OptionError
 from lesionlab.core.network import Output, network
+from lesionlab.core.numbers import FractionBelowOne
 from lesionlab.networks.hetero_med_seg_published import read_biformer, read_published, read_vssd
 
 STRIDE = 32
@@ -93,18 +95,18 @@ class HeteroMedSeg(nn.Module):
         modalities: int,
         regions: int,
         ssd: Literal["noncausal", "causal", "bidirectional"] = "noncausal",
-        bottleneck_depth: int = 0,
+        bottleneck_depth: NonNegativeInt = 0,
         entry_norm: bool = False,
-        width: int = 96,
-        head_channels: int = 32,
-        state_size: int = 64,
-        encoder_depths: tuple[int, int, int] = (2, 2, 2),
-        encoder_mlp_ratio: float = 3.0,
-        decoder_depths: tuple[int, int, int] = (8, 2, 2),
-        routes: tuple[int, int, int] = (8, 4, 2),
-        skip_heads: tuple[int, int, int] = (16, 12, 8),
-        window_pixels: int = 32,
-        drop_path: float = 0.2,
+        width: PositiveInt = 96,
+        head_channels: PositiveInt = 32,
+        state_size: PositiveInt = 64,
+        encoder_depths: tuple[PositiveInt, PositiveInt, PositiveInt] = (2, 2, 2),
+        encoder_mlp_ratio: PositiveFloat = 3.0,
+        decoder_depths: tuple[PositiveInt, PositiveInt, PositiveInt] = (8, 2, 2),
+        routes: tuple[PositiveInt, PositiveInt, PositiveInt] = (8, 4, 2),
+        skip_heads: tuple[PositiveInt, PositiveInt, PositiveInt] = (16, 12, 8),
+        window_pixels: PositiveInt = 32,
+        drop_path: FractionBelowOne = 0.2,
     ) -> None:
         super().__init__()
         _check_options(width, head_channels=head_channels, skip_heads=skip_heads, window_pixels=window_pixels)

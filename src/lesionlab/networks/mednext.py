@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from jaxtyping import Bool, Float
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from lesionlab.blocks.fit_image import cut_back, fit_image
@@ -64,7 +65,7 @@ class MedNeXt(nn.Module):
         modalities: int,
         regions: int,
         size: Literal["S", "B", "M", "L"] = "S",
-        width: int = 32,
+        width: PositiveInt = 32,
         kernel_size: Literal[3, 5, 7] = 3,
     ) -> None:
         from monai.networks.nets.mednext import MedNeXt as MonaiMedNeXt  # here, since importing MONAI takes seconds

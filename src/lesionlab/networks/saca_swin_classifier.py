@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from einops import rearrange
 from jaxtyping import Bool, Float
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from lesionlab.blocks.mirrored_levels import fit_pair, mirrored_levels
@@ -12,6 +13,7 @@ from lesionlab.blocks.swin_encoder import Merge, SwinEncoder
 from lesionlab.blocks.symmetry_attention import SymmetryAttention
 from lesionlab.blocks.token_pooling import Pool, TokenPooling
 from lesionlab.core.network import Output, network
+from lesionlab.core.numbers import FractionBelowOne
 from lesionlab.networks.swin_published import read_published
 
 
@@ -59,19 +61,19 @@ class SacaSwinClassifier(nn.Module):
         *,
         modalities: int,
         regions: int,
-        width: int = 48,
-        depths: tuple[int, int, int, int] = (2, 2, 2, 2),
-        heads: tuple[int, int, int, int] = (3, 6, 12, 24),
-        window: int = 7,
-        mlp_ratio: float = 4.0,
-        drop_path: float = 0.0,
+        width: PositiveInt = 48,
+        depths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (2, 2, 2, 2),
+        heads: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (3, 6, 12, 24),
+        window: PositiveInt = 7,
+        mlp_ratio: PositiveFloat = 4.0,
+        drop_path: FractionBelowOne = 0.0,
         merge: Merge = "fixed",
         windows: Literal["monai", "correct"] = "correct",
-        symmetry_heads: int = 12,
+        symmetry_heads: PositiveInt = 12,
         self_attention: bool = True,
         position: Literal["none", "learned"] = "none",
         twin_bias: bool = False,
-        dropout: float = 0.1,
+        dropout: FractionBelowOne = 0.1,
         pool: Pool = "mean",
     ) -> None:
         super().__init__()

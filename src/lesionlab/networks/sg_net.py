@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from jaxtyping import Bool, Float
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from lesionlab.blocks.conv_norm_relu import ConvNormRelu
@@ -59,8 +60,8 @@ class SGNet(nn.Module):
         modalities: int,
         regions: int,
         gate: Literal["none", "soft", "hard"] = "hard",
-        widths: tuple[int, int, int, int] = (16, 32, 64, 128),
-        groups: int = 8,
+        widths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (16, 32, 64, 128),
+        groups: PositiveInt = 8,
     ) -> None:
         super().__init__()
         c1, c2, c3, c4 = widths

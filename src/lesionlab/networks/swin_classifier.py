@@ -5,12 +5,14 @@ from typing import Any, ClassVar, Literal
 
 from einops import rearrange
 from jaxtyping import Bool, Float
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from lesionlab.blocks.fit_image import fit_image
 from lesionlab.blocks.swin_encoder import STRIDE, Merge, Patch, SwinEncoder
 from lesionlab.blocks.token_pooling import Pool, TokenPooling
 from lesionlab.core.network import Output, network
+from lesionlab.core.numbers import FractionBelowOne
 from lesionlab.networks.swin_published import read_published
 
 
@@ -49,12 +51,12 @@ class SwinClassifier(nn.Module):
         *,
         modalities: int,
         regions: int,
-        width: int = 48,
-        depths: tuple[int, int, int, int] = (2, 2, 2, 2),
-        heads: tuple[int, int, int, int] = (3, 6, 12, 24),
-        window: int = 7,
-        mlp_ratio: float = 4.0,
-        drop_path: float = 0.0,
+        width: PositiveInt = 48,
+        depths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (2, 2, 2, 2),
+        heads: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (3, 6, 12, 24),
+        window: PositiveInt = 7,
+        mlp_ratio: PositiveFloat = 4.0,
+        drop_path: FractionBelowOne = 0.0,
         merge: Merge = "fixed",
         windows: Literal["monai", "correct"] = "correct",
         pool: Pool = "mean",

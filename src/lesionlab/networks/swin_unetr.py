@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from jaxtyping import Bool, Float
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from lesionlab.blocks.fit_image import cut_back, fit_image
 from lesionlab.blocks.swin_encoder import STRIDE, Merge, SwinEncoder
 from lesionlab.blocks.unetr_decoder import UnetrDecoder
 from lesionlab.core.network import Output, network
+from lesionlab.core.numbers import FractionBelowOne
 from lesionlab.networks.swin_published import read_published
 
 
@@ -57,12 +59,12 @@ class SwinUNETR(nn.Module):
         *,
         modalities: int,
         regions: int,
-        width: int = 48,
-        depths: tuple[int, int, int, int] = (2, 2, 2, 2),
-        heads: tuple[int, int, int, int] = (3, 6, 12, 24),
-        window: int = 7,
-        mlp_ratio: float = 4.0,
-        drop_path: float = 0.0,
+        width: PositiveInt = 48,
+        depths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (2, 2, 2, 2),
+        heads: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (3, 6, 12, 24),
+        window: PositiveInt = 7,
+        mlp_ratio: PositiveFloat = 4.0,
+        drop_path: FractionBelowOne = 0.0,
         merge: Merge = "fixed",
         windows: Literal["monai", "correct"] = "correct",
         residual_blocks: bool = False,

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from einops import rearrange
 from jaxtyping import Bool, Float
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from lesionlab.blocks.cascade_decoder import CascadeDecoder
@@ -22,6 +23,7 @@ from lesionlab.blocks.window_attention import Position
 from lesionlab.blocks.windows import WindowRule, cut_windows
 from lesionlab.core.errors import ImageError, OptionError
 from lesionlab.core.network import Output, network, outermost
+from lesionlab.core.numbers import FractionBelowOne
 from lesionlab.networks.synapse_net_published import read_published
 
 STRIDE = 16
@@ -101,16 +103,16 @@ class SynapseNet(nn.Module):
         swin_mask: Literal["mode", "reference", "correct"] = "mode",
         position: Literal["mode", "none", "learned"] = "mode",
         gate: Literal["mode", "amplify", "multiply", "spatial"] = "mode",
-        widths: tuple[int, int, int, int, int] = (64, 96, 128, 192, 256),
-        token_channels: int = 256,
-        heads: int = 8,
-        window: int = 8,
-        token_grid: int = 13,
-        swin_layers: int = 1,
-        mlp_ratio: float = 2.0,
-        drop_path: float = 0.3,
-        dropout: float = 0.4,
-        groups: tuple[tuple[int, ...], tuple[int, ...]] = ((), ()),
+        widths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (64, 96, 128, 192, 256),
+        token_channels: PositiveInt = 256,
+        heads: PositiveInt = 8,
+        window: PositiveInt = 8,
+        token_grid: PositiveInt = 13,
+        swin_layers: PositiveInt = 1,
+        mlp_ratio: PositiveFloat = 2.0,
+        drop_path: FractionBelowOne = 0.3,
+        dropout: FractionBelowOne = 0.4,
+        groups: tuple[tuple[NonNegativeInt, ...], tuple[NonNegativeInt, ...]] = ((), ()),
     ) -> None:
         super().__init__()
         _check_heads(heads, widths[4], token_channels)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from jaxtyping import Bool, Float
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from lesionlab.blocks.fit_image import cut_back, fit_image
@@ -40,7 +41,7 @@ class UNet(nn.Module):
         *,
         modalities: int,
         regions: int,
-        widths: tuple[int, int, int, int, int] = (16, 32, 64, 128, 256),
+        widths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (16, 32, 64, 128, 256),
     ) -> None:
         from monai.networks.nets.unet import UNet as MonaiUNet  # here, since importing MONAI takes seconds
 

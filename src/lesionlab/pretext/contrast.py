@@ -6,6 +6,7 @@ import torch
 import torch.distributed
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from jaxtyping import Bool, Float
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_gather
 
@@ -37,8 +38,8 @@ class Contrast(nn.Module):
         *,
         modalities: int,  # noqa: ARG002 - see above
         channels: int,
-        features: int = 512,
-        temperature: float = 0.5,
+        features: PositiveInt = 512,
+        temperature: PositiveFloat = 0.5,
         pool: FixedPool = "mean",
     ) -> None:
         super().__init__()

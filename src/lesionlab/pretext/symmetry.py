@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from einops import rearrange
 from jaxtyping import Bool, Float
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from lesionlab.blocks.token_pooling import pool_tokens
@@ -55,7 +56,7 @@ class Symmetry(nn.Module):
         modalities: int,  # noqa: ARG002 - see above
         channels: int,
         mode: Mode = "calibrated",
-        features: int = 512,
+        features: PositiveInt = 512,
         pool: Literal["twins", "token1"] = "twins",
         sees: Literal["whole", "cut"] = "whole",
     ) -> None:

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, UInt8
+from pydantic import NonNegativeFloat
 
 from lesionlab.core.augmentation import augmentation
+from lesionlab.core.numbers import Fraction
 
 
 @augmentation("flips_and_intensity")
@@ -21,11 +23,11 @@ class FlipsAndIntensity:
         noise: Largest standard deviation of Gaussian noise, in the same unit; 0 adds none.
     """
 
-    flip: float = 0.5
-    intensity: float = 0.5
-    scale: float = 0.2
-    shift: float = 0.2
-    noise: float = 0.1
+    flip: Fraction = 0.5
+    intensity: Fraction = 0.5
+    scale: NonNegativeFloat = 0.2
+    shift: NonNegativeFloat = 0.2
+    noise: NonNegativeFloat = 0.1
 
     def __call__(
         self,

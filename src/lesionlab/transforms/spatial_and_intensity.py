@@ -2,14 +2,18 @@
 
 import math
 from dataclasses import dataclass
+from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float32, UInt8
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from scipy.ndimage import gaussian_filter
 
 from lesionlab.core.augmentation import augmentation
+from lesionlab.core.numbers import CountRange, FloatRange, Fraction, PositiveRange, SizeRange
 from lesionlab.transforms.warp import Border, Warp, look_up, turn_matrix
 
+Axis: TypeAlias = Literal[0, 1, 2]
 PARTS = ("flip", "quarter_turn", "affine", "elastic", "blur", "noise", "gamma", "intensity", "holes")
 
 
@@ -61,32 +65,32 @@ class SpatialAndIntensity:
         border: What lies beyond the border of images that are moved.
     """
 
-    flip: float = 0.5
-    flip_axes: tuple[int, ...] = (0, 1, 2)
-    quarter_turn: float = 0.0
-    affine: float = 0.3
-    rotation_degrees: float = 20.0
-    tilt_degrees: float = 0.0
-    scale_range: tuple[float, float] = (0.8, 1.25)
+    flip: Fraction = 0.5
+    flip_axes: tuple[Axis, ...] = (0, 1, 2)
+    quarter_turn: Fraction = 0.0
+    affine: Fraction = 0.3
+    rotation_degrees: NonNegativeFloat = 20.0
+    tilt_degrees: NonNegativeFloat = 0.0
+    scale_range: PositiveRange = (0.8, 1.25)
     scale_each_axis: bool = False
-    shear_degrees: float = 0.0
-    translation: float = 0.0
-    elastic: float = 0.1
-    elastic_voxels: float = 3.0
-    elastic_spacing: int = 24
-    blur: float = 0.1
-    blur_voxels: tuple[float, float] = (0.5, 1.0)
-    noise: float = 0.15
-    noise_range: tuple[float, float] = (0.0, 0.2)
-    gamma: float = 0.2
-    gamma_range: tuple[float, float] = (0.7, 1.5)
-    intensity: float = 0.3
-    factor: float = 0.2
-    shift: float = 0.2
-    holes: float = 0.0
-    hole_count: tuple[int, int] = (4, 8)
-    hole_voxels: tuple[int, int] = (8, 16)
-    at_most: int = 0
+    shear_degrees: Annotated[float, Field(ge=0, lt=90)] = 0.0
+    translation: NonNegativeFloat = 0.0
+    elastic: Fraction = 0.1
+    elastic_voxels: NonNegativeFloat = 3.0
+    elastic_spacing: PositiveInt = 24
+    blur: Fraction = 0.1
+    blur_voxels: FloatRange = (0.5, 1.0)
+    noise: Fraction = 0.15
+    noise_range: FloatRange = (0.0, 0.2)
+    gamma: Fraction = 0.2
+    gamma_range: PositiveRange = (0.7, 1.5)
+    intensity: Fraction = 0.3
+    factor: NonNegativeFloat = 0.2
+    shift: NonNegativeFloat = 0.2
+    holes: Fraction = 0.0
+    hole_count: CountRange = (4, 8)
+    hole_voxels: SizeRange = (8, 16)
+    at_most: NonNegativeInt = 0
     border: Border = "nearest"
 
     def __call__(

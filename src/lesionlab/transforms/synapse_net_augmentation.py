@@ -5,9 +5,11 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
+from pydantic import NonNegativeFloat
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from lesionlab.core.augmentation import augmentation
+from lesionlab.core.numbers import CountRange, Fraction, PositiveRange, SizeRange
 
 Slice: TypeAlias = Float32[np.ndarray, "modality x y"]
 Coordinates: TypeAlias = Float64[np.ndarray, "2 x y"]
@@ -71,23 +73,23 @@ class SynapseNetAugmentation:
         border: What lies beyond the slice's border when it is moved: its outermost voxels, or its mirror image.
     """
 
-    flip: float = 0.5
-    affine: float = 0.75
-    rotation_degrees: float = 20.0
-    scale_range: tuple[float, float] = (0.8, 1.2)
-    translation: float = 0.15
-    elastic: float = 0.5
-    elastic_voxels: float = 100.0
-    elastic_sigma: float = 12.0
-    gamma: float = 0.5
-    gamma_range: tuple[float, float] = (0.7, 1.5)
-    noise: float = 0.3
-    noise_share: float = 0.1
-    intensity: float = 0.3
-    intensity_share: float = 0.2
-    holes: float = 0.5
-    hole_count: tuple[int, int] = (4, 8)
-    hole_voxels: tuple[int, int] = (10, 20)
+    flip: Fraction = 0.5
+    affine: Fraction = 0.75
+    rotation_degrees: NonNegativeFloat = 20.0
+    scale_range: PositiveRange = (0.8, 1.2)
+    translation: NonNegativeFloat = 0.15
+    elastic: Fraction = 0.5
+    elastic_voxels: NonNegativeFloat = 100.0
+    elastic_sigma: NonNegativeFloat = 12.0
+    gamma: Fraction = 0.5
+    gamma_range: PositiveRange = (0.7, 1.5)
+    noise: Fraction = 0.3
+    noise_share: Fraction = 0.1
+    intensity: Fraction = 0.3
+    intensity_share: Fraction = 0.2
+    holes: Fraction = 0.5
+    hole_count: CountRange = (4, 8)
+    hole_voxels: SizeRange = (10, 20)
     holes_erase_label: bool = False
     border: Literal["nearest", "mirror"] = "nearest"
 

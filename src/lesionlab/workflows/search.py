@@ -4,15 +4,22 @@ import csv
 import io
 import itertools
 import logging
+import math
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
 
+from lesionlab.core.augmentation import augmentation
 from lesionlab.core.errors import OptionError
+from lesionlab.core.loss import loss
+from lesionlab.core.network import network
+from lesionlab.core.problems import first_problem
+from lesionlab.core.recipe import Choice, Recipe, is_whole_number, read_recipe, takes_whole_numbers
+from lesionlab.core.registry import Registry
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.workflows.train import train
 
@@ -27,21 +34,44 @@ JOURNAL_FILE, TABLE_FILE, BEST_FILE = "study.journal", "trials.csv", "best_chang
 class Range(BaseModel):
     """What one key of a recipe may be: one of `values`, or a number from `low` to `high`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     values: tuple[str | int | float | bool, ...] = ()
-    low: float | None = None
-    high: float | None = None
+    low: int | float | None = None
+    high: int | float | None = None
     log: bool = False
 
-    def suggest(self, trial: "optuna.Trial", key: str) -> Any:
-        """Return the value that the study tries next."""
+    @model_validator(mode="after")
+    def _check_ends(self) -> "Range":
+        has_ends = self.low is not None and self.high is not None
+        if bool(self.values) == has_ends or (self.values and (self.low, self.high, self.log) != (None, None, False)):
+            raise ValueError("either values, or low and high")
+        if self.low is not None and self.high is not None:
+            if not self.low < self.high:
+                raise ValueError("low below high")
+            if self.log and self.low <= 0:
+                raise ValueError("low above 0 where log = true")
+        return self
+
+    def suggest(self, trial: "optuna.Trial", key: str, *, is_whole: bool | None = None) -> Any:
+        """Return the value that the study tries next.
+
+        Args:
+            trial: Of the study.
+            key: Of the recipe.
+            is_whole: Whether it takes whole numbers only; None lets the recipe's schema say it, and of an option that
+                it does not know, whether both ends are written as whole numbers.
+        """
         if self.values:
             return trial.suggest_categorical(key, self.values)
         assert self.low is not None
         assert self.high is not None
-        if self.low.is_integer() and self.high.is_integer() and not self.log:
-            return trial.suggest_int(key, int(self.low), int(self.high))
+        if is_whole is None:
+            is_whole = is_whole_number(key)
+        if is_whole is None:
+            is_whole = isinstance(self.low, int) and isinstance(self.high, int)
+        if is_whole:
+            return trial.suggest_int(key, math.ceil(self.low), math.floor(self.high), log=self.log)
         return trial.suggest_float(key, self.low, self.high, log=self.log)
 
 
@@ -65,10 +95,10 @@ class Study(BaseModel):
     trials: int = Field(default=20, ge=1)
     ranges: dict[str, Range] = Field(min_length=1)
     changes: tuple[str, ...] = ()
-    fold: int = 0
-    steady_validations: int = Field(default=2, ge=0)
+    fold: NonNegativeInt = 0
+    steady_validations: NonNegativeInt = 2
     storage: str = ""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,10 +142,14 @@ def search(
         LesionlabError: Recipe or data cannot be used.
     """
     settings = read_study(study_file)
+    recipe = read_recipe(settings.recipe, changes=settings.changes)
     study = _open_study(settings, out)
 
     def objective(trial: "optuna.Trial") -> float:
-        chosen = [f"{key}={_written(found.suggest(trial, key))}" for key, found in settings.ranges.items()]
+        chosen = [
+            f"{key}={_written(found.suggest(trial, key, is_whole=_is_whole_option(recipe, key)))}"
+            for key, found in settings.ranges.items()
+        ]
         trial.set_user_attr("changes", chosen)
 
         validations = itertools.count()
@@ -152,7 +186,15 @@ def read_study(path: Path) -> Study:
     """
     try:
         return Study.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+    except ValidationError as error:
+        problem = first_problem(error)
+        key = ".".join(problem.key)
+        advice = (
+            "study files have no such key" if problem.is_unknown else "correct that; docs/training.md has an example"
+        )
+        wanted = f"{key}: {problem.wanted}" if problem.wanted else "a key of a study: recipe, trials, ranges and others"
+        raise OptionError(wanted, found=problem.found, where=path, next_step=advice) from error
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise OptionError(
             "a study: recipe, trials and ranges",
             found=" ".join(str(error).split())[:200],
@@ -177,6 +219,17 @@ def _open_study(settings: Study, out: Path) -> "optuna.Study":
         pruner=found.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=settings.steady_validations),
     )
     return study
+
+
+def _is_whole_option(recipe: Recipe, key: str) -> bool | None:
+    """Return whether an option of network, loss or augmentation takes whole numbers; None for other keys."""
+    section, _, option = key.partition(".options.")
+    registries: dict[str, Registry[Any]] = {"network": network, "loss": loss, "augmentation": augmentation}
+    if not option or section not in registries:
+        return None
+    choice: Choice = getattr(recipe, section)
+    field = registries[section].schema(choice.name).model_fields.get(option)
+    return None if field is None else takes_whole_numbers(field.annotation)
 
 
 def _optuna() -> Any:
