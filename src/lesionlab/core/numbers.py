@@ -1,6 +1,5 @@
 """Numbers with a range: what recipes and options of networks, losses and augmentations may be."""
 
-from collections.abc import Sequence
 from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -17,7 +16,7 @@ Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**63)]
 """Of random numbers: what both PyTorch and NumPy take."""
 
 
-def _check_ascending(values: Sequence[float]) -> Sequence[float]:
+def _check_ascending(values: tuple[int | float, ...]) -> tuple[int | float, ...]:
     if list(values) != sorted(values):
         raise ValueError("the smaller end comes first")
     return values
@@ -29,13 +28,13 @@ def _check_apart(ends: tuple[float, float]) -> tuple[float, float]:
     return ends
 
 
-def check_distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+def check_distinct(names: tuple[str | int, ...]) -> tuple[str | int, ...]:
     """Refuse a name that comes twice; for `AfterValidator`.
 
     Raises:
         ValueError: One does.
     """
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted({str(name) for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"names that differ; {', '.join(twice)} comes more than once")
     return names

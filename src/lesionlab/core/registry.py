@@ -102,7 +102,9 @@ class Registry(Generic[Item]):
             f"an option of {self.kind} {name!r}" if problem.is_unknown else f"{option}: {problem.wanted}",
             found=problem.found,
             where=f"{self.kind} {name!r}, option {option!r}",
-            next_step=nearest_name(option, known) if problem.is_unknown else f"give {option} another value",
+            next_step=nearest_name(option, known)
+            if problem.is_unknown
+            else f"give {option} {'a' if problem.found == 'none' else 'another'} value",
         )
 
     def _load_plugins(self) -> None:

@@ -6,11 +6,11 @@ from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float32, UInt8
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from scipy.ndimage import gaussian_filter
 
 from lesionlab.core.augmentation import augmentation
-from lesionlab.core.numbers import CountRange, FloatRange, Fraction, PositiveRange, SizeRange
+from lesionlab.core.numbers import CountRange, FloatRange, Fraction, PositiveRange, SizeRange, check_distinct
 from lesionlab.transforms.warp import Border, Warp, look_up, turn_matrix
 
 Axis: TypeAlias = Literal[0, 1, 2]
@@ -66,7 +66,7 @@ class SpatialAndIntensity:
     """
 
     flip: Fraction = 0.5
-    flip_axes: tuple[Axis, ...] = (0, 1, 2)
+    flip_axes: Annotated[tuple[Axis, ...], AfterValidator(check_distinct)] = (0, 1, 2)
     quarter_turn: Fraction = 0.0
     affine: Fraction = 0.3
     rotation_degrees: NonNegativeFloat = 20.0

@@ -189,11 +189,12 @@ def read_study(path: Path) -> Study:
     except ValidationError as error:
         problem = first_problem(error)
         key = ".".join(problem.key)
-        advice = (
-            "study files have no such key" if problem.is_unknown else "correct that; docs/training.md has an example"
-        )
-        wanted = f"{key}: {problem.wanted}" if problem.wanted else "a key of a study: recipe, trials, ranges and others"
-        raise OptionError(wanted, found=problem.found, where=path, next_step=advice) from error
+        raise OptionError(
+            "a study: recipe, trials and ranges" + (f", {key}: {problem.wanted}" if problem.wanted else ""),
+            found=problem.found,
+            where=path,
+            next_step="correct that; docs/training.md has an example",
+        ) from error
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise OptionError(
             "a study: recipe, trials and ranges",

@@ -103,7 +103,7 @@ def split(
         OptionError: An option is out of its range, or the file would be overwritten.
         LesionlabError: The folder does not follow its layout, or a mask cannot be read.
     """
-    _check_options(folds=folds, share=share, sealed_share=sealed_share)
+    _check_options(folds=folds, share=share, sealed_share=sealed_share, seed=seed)
     _, layout = open_layout(data)
     cases = tuple(layout.cases())
     patients = _patients(cases, layout.labels)
@@ -184,9 +184,10 @@ def _place(key: tuple[Part, int]) -> tuple[int, int]:
     return STRICTNESS.index(key[0]), key[1]
 
 
-def _check_options(*, folds: int, share: float, sealed_share: float) -> None:
+def _check_options(*, folds: int, share: float, sealed_share: float, seed: int) -> None:
     ranges = {"--folds": (folds, folds >= 2, "2 or more"), "--share": (share, 0 < share < 1, "between 0 and 1")}
     ranges["--sealed-share"] = (sealed_share, 0 <= sealed_share < 1, "0 or more and below 1")
+    ranges["--seed"] = (seed, seed >= 0, "0 or more")
     for option, (value, is_sound, wanted) in ranges.items():
         if not is_sound:
             raise OptionError(
