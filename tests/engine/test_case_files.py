@@ -45,10 +45,20 @@ def test_a_grey_mask_of_any_kind_is_cut_at_the_declared_value(tmp_path: Path, en
 
 
 def test_a_mask_goes_into_a_picture_and_back(tmp_path: Path) -> None:
-    mask = np.zeros((6, 4, 1), np.uint8)
+    mask = np.zeros((6, 4, 1), np.int16)
     mask[2:4, 1] = 1
-    (tmp_path / "m.png").write_bytes(picture_of_mask(mask))
+    (tmp_path / "m.png").write_bytes(picture_of_mask(mask, ANY_GREY))
     np.testing.assert_array_equal(read_mask(case_of(tmp_path / "m.png"), ANY_GREY).array, mask)
+
+
+@pytest.mark.parametrize("values", [(1,), (7,), (1, 2), (255, 3), (300,), (2, 300)])
+def test_a_picture_of_a_mask_reads_back_whatever_it_holds(tmp_path: Path, values: tuple[int, ...]) -> None:
+    labels = Labels(regions={f"r{value}": frozenset({value}) for value in values})
+    for number, value in enumerate(values):
+        mask = np.zeros((6, 4, 1), np.int16)
+        mask[2:4, number] = value  # the only region that occurs
+        (tmp_path / "m.png").write_bytes(picture_of_mask(mask, labels))
+        np.testing.assert_array_equal(read_mask(case_of(tmp_path / "m.png"), labels).array, mask)
 
 
 def test_array_files_give_slices_and_volumes(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.postprocessing import Postprocessing
 from lesionlab.engine.checkpoint import open_checkpoint, save_postprocessing
 from lesionlab.engine.predictor import Predictor
-from lesionlab.workflows.predict import Predicted, _is_picture, predict, stored_values
+from lesionlab.workflows.predict import Predicted, WrittenAs, _is_picture, predict, written_as
 from lesionlab.workflows.train import Trained
 
 
@@ -211,5 +211,10 @@ def test_a_checkpoint_for_other_modalities_is_refused(trained: Trained, data: Pa
 def test_masks_hold_the_values_of_the_data_that_they_are_made_for(trained: Trained) -> None:
     plan = open_checkpoint(trained.folder).plan.model_copy(update={"regions": {"WT": (1, 2, 4), "ET": (4,)}})
     newer = Labels(regions={"ET": frozenset({3}), "WT": frozenset({1, 2, 3})})
-    assert stored_values(plan, newer) == {"WT": (1, 2, 3), "ET": (3,)}
-    assert stored_values(plan, LESION) == {"WT": (1, 2, 4), "ET": (4,)}
+    assert written_as(plan, newer) == WrittenAs(labels=newer, names=("WT", "ET"))
+    assert written_as(plan, LESION) == WrittenAs(labels=plan.labels, names=("WT", "ET"))
+    further = Labels(regions={**newer.regions, "RC": frozenset({4})})
+    assert written_as(plan, further) == WrittenAs(labels=further, names=("WT", "ET"))
+    one = plan.model_copy(update={"regions": {"tumour": (1,)}})
+    stroke = Labels(regions={"stroke": frozenset({3})})
+    assert written_as(one, stroke) == WrittenAs(labels=stroke, names=("stroke",))

@@ -14,6 +14,7 @@ from PIL import Image as Picture
 from PIL import ImageOps, UnidentifiedImageError
 
 from lesionlab.core.errors import LabelError
+from lesionlab.core.labels import WHITE, Labels
 from lesionlab.core.text_files import read_text
 from lesionlab.engine.volume import error_of, judge_size
 
@@ -118,11 +119,19 @@ def read_spacing_mm(path: Path) -> tuple[float, float, float]:
     return x, y, z
 
 
-def picture_of_mask(mask: Integer[np.ndarray, "x y 1"]) -> bytes:
-    """Return a mask as a grey PNG: a lesion is white where 1 is the only value, else values are kept."""
-    values = mask[..., 0].T.astype(np.uint8)
+def picture_of_mask(mask: Integer[np.ndarray, "x y 1"], labels: Labels) -> bytes:
+    """Return a mask as a grey PNG: white where there is lesion, or stored values where there are several regions.
+
+    Args:
+        mask: Stored values.
+        labels: What they mean.
+    """
+    values = mask[..., 0].T
+    values = np.where(values, WHITE, 0).astype(np.uint8) if len(labels.regions) == 1 else values
     stream = io.BytesIO()
-    Picture.fromarray(values * 255 if values.max(initial=0) <= 1 else values).save(stream, format="PNG")
+    Picture.fromarray(values.astype(np.uint8 if values.max(initial=0) <= WHITE else np.uint16)).save(
+        stream, format="PNG"
+    )
     return stream.getvalue()
 
 

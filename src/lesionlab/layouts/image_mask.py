@@ -13,9 +13,10 @@ from lesionlab.core.errors import LayoutError
 from lesionlab.core.image_formats import PICTURE_ENDINGS, ending_of, is_picture
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import layout
+from lesionlab.core.natural_order import natural_key
 from lesionlab.core.split_rule import Part, settle_splits, split_fields
 from lesionlab.layouts.dataset_options import read_options
-from lesionlab.layouts.image_files import describe, in_order, is_there, natural_key, visible
+from lesionlab.layouts.image_files import describe, in_order, is_there, visible
 from lesionlab.layouts.tables import SPLIT_WORDS, columns_of, read_table, tables_in
 
 MASK_NAME = re.compile(r"(?P<name>.+?)_(mask|segmentation|seg)(?P<number>_\d+)?", re.IGNORECASE)

@@ -24,7 +24,7 @@ from lesionlab.engine.checkpoint import Checkpoint, open_checkpoint
 from lesionlab.engine.finished_work import FinishedWork
 from lesionlab.engine.images import write_image
 from lesionlab.engine.pictures import picture_of_mask
-from lesionlab.engine.postprocess import to_label_map, to_masks
+from lesionlab.engine.postprocess import to_masks
 from lesionlab.engine.predictor import Predictor
 from lesionlab.workflows.division import open_divided
 from lesionlab.workflows.made_by import RECORD_FILE, maker_key, note_maker
@@ -112,8 +112,8 @@ def predict(
             )
             return Predicted(files=tables, failures=reasons)
         predictor = Predictor(opened, inference)
-        regions = stored_values(opened.plan, layout.labels)
-        state = _state_of(opened, [inference.model_dump(), save_probabilities, regions])
+        meaning = written_as(opened.plan, layout.labels)
+        state = _state_of(opened, [inference.model_dump(), save_probabilities, repr(meaning)])
         work = FinishedWork(out / RECORD_FILE, made_by=maker_key(opened), used=used)
         failures = work_through_cases(
             cases,
@@ -121,7 +121,7 @@ def predict(
             record=work,
             key=partial(prediction_key, modalities=modalities, settings=state, required=required),
             work=checked(
-                partial(_predict_case, predictor, out=out, regions=regions, save_probabilities=save_probabilities),
+                partial(_predict_case, predictor, out=out, meaning=meaning, save_probabilities=save_probabilities),
                 required=required,
             ),
             files_of=partial(_files_of, out=out),
@@ -130,14 +130,30 @@ def predict(
         return Predicted(files=tuple(written), failures=failures)
 
 
-def stored_values(plan: Plan, labels: Labels) -> dict[str, tuple[int, ...]]:
-    """Return the values that each region of a mask is written with: the data's own where they know the same regions.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenAs:
+    """The stored values of the masks that are written.
 
-    So a network that learned enhancing tumour as 4 writes it as 3 where the data have it so.
+    Attributes:
+        labels: What they mean.
+        names: Which of their regions each of the network's is.
     """
-    if set(plan.regions) != set(labels.regions):
-        return plan.regions
-    return {name: tuple(sorted(labels.regions[name])) for name in plan.regions}
+
+    labels: Labels
+    names: tuple[str, ...]
+
+
+def written_as(plan: Plan, labels: Labels) -> WrittenAs:
+    """Return the values that masks are written with: the data's own where they know the network's regions.
+
+    So a network that learned enhancing tumour as 4 writes it as 3 where the data have it so. Where both have a single
+    region, its name does not matter.
+    """
+    if set(plan.regions) <= set(labels.regions):
+        return WrittenAs(labels=labels, names=tuple(plan.regions))
+    if len(plan.regions) == len(labels.regions) == 1:
+        return WrittenAs(labels=labels, names=labels.names)
+    return WrittenAs(labels=plan.labels, names=tuple(plan.regions))
 
 
 def select_cases(layout: Layout, checkpoint: Checkpoint, *, split: Split | None, where: str) -> Sequence[Case]:
@@ -152,7 +168,7 @@ def select_cases(layout: Layout, checkpoint: Checkpoint, *, split: Split | None,
 
 
 def _predict_case(
-    predictor: Predictor, case: Case, *, out: Path, regions: dict[str, tuple[int, ...]], save_probabilities: bool
+    predictor: Predictor, case: Case, *, out: Path, meaning: WrittenAs, save_probabilities: bool
 ) -> list[Path]:
     prediction = predictor.predict(case)
     plan, grid = predictor.checkpoint.plan, prediction.grid
@@ -160,11 +176,17 @@ def _predict_case(
         prediction.probabilities, predictor.checkpoint.postprocessing, voxel_volume_mm3=grid.voxel_volume_mm3
     )
     files = [out / f"{case.id}_mask.nii.gz"]
-    label = to_label_map(masks, regions)
-    write_image(files[0], label, grid=grid, space_code=prediction.space_code)
+    stored = meaning.labels.label_map(masks, names=meaning.names)
+    if stored.inexact_voxels:
+        logger.warning(
+            "case %s: %d voxels lie in regions that no stored value has together; they are written with the nearest",
+            case.id,
+            stored.inexact_voxels,
+        )
+    write_image(files[0], stored.values, grid=grid, space_code=prediction.space_code)
     if _is_picture(case, plan.recipe.modalities) and grid.shape[2] == 1:
         files.append(out / f"{case.id}_mask.png")
-        write_bytes_atomically(files[-1], picture_of_mask(label))
+        write_bytes_atomically(files[-1], picture_of_mask(stored.values, meaning.labels))
     if save_probabilities:
         for region, probability in zip(plan.regions, prediction.probabilities, strict=True):
             files.append(out / f"{case.id}_probability_{region}.nii.gz")
