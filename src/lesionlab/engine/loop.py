@@ -1,15 +1,15 @@
 """The optimisation loop: from a plan and stored cases to the best and the last checkpoint."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypeAlias, cast
 
 import torch
 from lightning_fabric import Fabric
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import default_collate
 
 from lesionlab.core.loss import loss
 from lesionlab.core.network import Diagnosed
@@ -19,6 +19,7 @@ from lesionlab.engine.acceleration import compile_or_not, lay_out, memory_format
 from lesionlab.engine.averaging import WeightAverage
 from lesionlab.engine.checkpoint import build_planned_network, save_checkpoint
 from lesionlab.engine.descent import Descent
+from lesionlab.engine.loading import load_samples
 from lesionlab.engine.loss_odds import LossOdds
 from lesionlab.engine.memory import choose_parts, used_gib
 from lesionlab.engine.modality_dropout import draw_presence
@@ -28,7 +29,7 @@ from lesionlab.engine.recorder import Recorder
 from lesionlab.engine.sample import Sample
 from lesionlab.engine.schedule import planned_rate
 from lesionlab.engine.start_weights import start_from
-from lesionlab.engine.stopping import Stop, StopWantedError, ignore_signals
+from lesionlab.engine.stopping import Stop, StopWantedError
 from lesionlab.engine.store import StoredCase
 from lesionlab.engine.tracking import Tracking
 from lesionlab.engine.training_samples import make_sampler
@@ -125,11 +126,12 @@ class Loop:
 
     def _train(self, recorder: Recorder | None, tracker: Tracker, *, workers: int, last_step: int, stop: Stop) -> None:
         is_alone = self.fabric.world_size == 1  # several processes must stop at the same step, so none stops within one
-        with stop.polled_by(self._polling()) if is_alone else nullcontext():
+        batches = self._pace.timed(self._batches(workers=workers, last_step=last_step))
+        with stop.polled_by(self._polling()) if is_alone else nullcontext(), closing(batches):
             self._validate_if_due(recorder, stop)  # a validation that was broken off
             descent = self._prepare_descent()
             self._pace.restart()
-            for batch in self._pace.timed(self._batches(workers=workers, last_step=last_step)):
+            for batch in batches:
                 value = self._take_step(descent, batch)
                 best, memory_gib = max(0.0, self.progress.best_score), used_gib(self.fabric.device)
                 tracker.advance(f"loss {value:.3f}, best {self.plan.chosen_by} {best:.3f}, {memory_gib:.1f} GiB")
@@ -148,15 +150,13 @@ class Loop:
         while self.progress.step < last_step:
             first = self.progress.step
             until = self.odds.begin(first, last_step=last_step)
-            loader = DataLoader(
+            yield from load_samples(
+                self.fabric,
                 self._sampler,
-                batch_size=len(self._positions(first)),
-                sampler=self._positions(first, until),
-                num_workers=workers,
-                worker_init_fn=ignore_signals,
+                positions=self._positions(first, until),
+                batch=len(self._positions(first)),
+                workers=workers,
             )
-            prepared = self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
-            yield from cast("Iterable[Sample]", prepared)
 
     def _positions(self, step: int, until: int | None = None) -> range:
         """Return which samples of the endless training this process sees in one step, or in all before `until`."""

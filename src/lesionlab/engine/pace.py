@@ -1,7 +1,7 @@
 """How fast a training goes, and what it waits for."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 Batch = TypeVar("Batch")
@@ -17,7 +17,7 @@ class Pace:
         """Forget what was timed; called when other work than steps is done."""
         self._started, self._waited_s, self._steps = time.monotonic(), 0.0, 0
 
-    def timed(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+    def timed(self, batches: Iterable[Batch]) -> Generator[Batch, None, None]:
         """Yield the batches, and note how long each took to come."""
         iterator = iter(batches)
         while True:

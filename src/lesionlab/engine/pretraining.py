@@ -3,28 +3,29 @@
 import logging
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from lesionlab.core.pretraining import PretrainingPlan
 from lesionlab.core.progress import Tracker
 from lesionlab.engine.checkpoint import open_pretraining, save_checkpoint
 from lesionlab.engine.descent import take_step
+from lesionlab.engine.loading import load_samples
 from lesionlab.engine.pretraining_network import build_pretraining_network
 from lesionlab.engine.ranks import check_share, is_wanted_anywhere, summed
 from lesionlab.engine.recorder import Recorder
 from lesionlab.engine.sample import cut_block, random_start
 from lesionlab.engine.schedule import learning_rate
-from lesionlab.engine.stopping import Stop, ignore_signals
+from lesionlab.engine.stopping import Stop
 from lesionlab.engine.store import StoredCase
 from lesionlab.engine.training_state import load_optimiser, optimiser_tensors
 from lesionlab.engine.views import change
@@ -164,16 +165,17 @@ class PretrainingLoop:
         last_step = min(stop_after, schedule.steps)
         tracker = Tracker("pre-training", total=last_step, done=self.progress.step, is_shown=is_first)
         recording = Recorder(self.folder, step=self.progress.step) if is_first else nullcontext()
-        with recording as recorder, tracker, stop.listening():
-            self._train(recorder, tracker, workers=workers, last_step=last_step, stop=stop)
+        pairs = self._batches(self._training, workers=workers, first=self.progress.step, last=last_step)
+        with recording as recorder, tracker, stop.listening(), closing(pairs):
+            self._train(pairs, recorder, tracker, stop=stop)
             if self.progress.step < schedule.steps:
                 self._save("last")
         return self.progress
 
-    def _train(self, recorder: Recorder | None, tracker: Tracker, *, workers: int, last_step: int, stop: Stop) -> None:
+    def _train(self, pairs: Iterable[Pair], recorder: Recorder | None, tracker: Tracker, *, stop: Stop) -> None:
         schedule, sums = self.plan.recipe.schedule, dict[str, float]()
         started, first = time.monotonic(), self.progress.step
-        for pair in self._batches(self._training, workers=workers, first=first, last=last_step):
+        for pair in pairs:
             losses = self._take_step(pair)
             sums = {name: sums.get(name, 0.0) + value for name, value in losses.items()}
             step = self.progress.step
@@ -186,18 +188,11 @@ class PretrainingLoop:
             if is_wanted_anywhere(self._fabric, stop.is_wanted):
                 return
 
-    def _batches(self, sampler: PairSampler, *, workers: int, first: int, last: int) -> Iterable[Pair]:
+    def _batches(self, sampler: PairSampler, *, workers: int, first: int, last: int) -> Generator[Pair, None, None]:
         """Return this process's part of every batch."""
         size, processes = self.plan.recipe.schedule.batch, self._fabric.world_size
         positions = range(first * size + self._fabric.global_rank, last * size, processes)
-        loader = DataLoader(
-            sampler,
-            batch_size=size // processes,
-            sampler=positions,
-            num_workers=workers,
-            worker_init_fn=ignore_signals,
-        )
-        return cast("Iterable[Pair]", self._fabric.setup_dataloaders(loader, use_distributed_sampler=False))
+        return load_samples(self._fabric, sampler, positions=positions, batch=size // processes, workers=workers)
 
     def _losses(self, pair: Pair, *, step: int) -> dict[str, Tensor]:
         """Return the losses of two views, and their weighted sum.
