@@ -1,5 +1,6 @@
 """What is special to sets of pictures; the rest is in tests/test_all_layouts.py."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,48 @@ def test_real_polyps_keep_their_split(real_data: Path):
     splits = [case.split for case in cases]
     assert (splits.count("training"), splits.count("validation"), len(splits)) == (800, 100, 900)
     assert all(case.label is not None for case in cases)
+
+
+def test_several_masks_of_a_picture_are_joined_and_are_no_pictures(tmp_path: Path):
+    """As BUSI is distributed: ``benign (2)_mask.png`` and ``benign (2)_mask_1.png``."""
+    for name in ("benign (1)", "benign (2)", "benign (2)_mask", "benign (2)_mask_1", "benign (1)_mask"):
+        write_picture(tmp_path / "benign" / f"{name}.png", mode="L")
+    first, second = ImageMask(tmp_path).cases()
+    assert (first.id, first.label.name, first.further_labels) == ("benign (1)", "benign (1)_mask.png", ())
+    assert [path.name for path in second.further_labels] == ["benign (2)_mask_1.png"]
+
+
+def test_pictures_made_from_others_are_left_alone(tmp_path: Path):
+    for name in ("ISIC_1.jpg", "ISIC_1_superpixels.png", "ISIC_2.jpg", "ISIC_2_b.jpg", "alone_x.jpg"):
+        write_picture(tmp_path / "images" / name)
+    write_picture(tmp_path / "masks" / "ISIC_1_segmentation.png", mode="L")
+    write_picture(tmp_path / "masks" / "ISIC_2_b_segmentation.gif", mode="L")
+    assert [case.id for case in ImageMask(tmp_path).cases()] == ["ISIC_1", "ISIC_2", "ISIC_2_b", "alone_x"]
+
+
+@pytest.mark.parametrize("name", ["a.mat", "a_mask.xml", "a_segmentation.svg", "a.nii.gz"])
+def test_masks_in_formats_that_are_not_read_are_named(tmp_path: Path, name: str):
+    write_picture(tmp_path / "images" / "a.png")
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / name).touch()
+    with pytest.raises(LayoutError, match=name):
+        list(ImageMask(tmp_path).cases())
+
+
+def test_composed_and_decomposed_names_belong_together(tmp_path: Path):
+    write_picture(tmp_path / "images" / unicodedata.normalize("NFC", "Müller.png"))
+    write_picture(tmp_path / "masks" / unicodedata.normalize("NFD", "Müller_mask.png"), mode="L")
+    (case,) = ImageMask(tmp_path).cases()
+    assert case.label is not None
+
+
+def test_colours_of_masks(tmp_path: Path):
+    write_picture(tmp_path / "images" / "a.png")
+    options = tmp_path / "lesionlab.toml"
+    options.write_text("colours = { polyp = [255, 0, 0], tool = [0, 255, 0] }\n")
+    labels = ImageMask(tmp_path).labels
+    assert labels.values_of_colours == {(0, 0, 0): 0, (255, 0, 0): 1, (0, 255, 0): 2}
+    for wrong in ("colours = { a = [255, 0, 0], b = [255, 0, 0] }", "colours = { a = [256, 0, 0] }"):
+        options.write_text(wrong)
+        with pytest.raises(LayoutError, match="colour"):
+            ImageMask(tmp_path)

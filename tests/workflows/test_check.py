@@ -432,3 +432,20 @@ def test_exchanged_modalities_of_real_scans_are_found(real_data: Path, subject: 
     exchanged = replace(case, images=case.images | {first: case.images[second], second: case.images[first]})
     findings = judge([exchanged], SUBJECTS[subject][1])
     assert "modalities-exchanged" in {finding.rule for finding in findings}
+
+
+def test_a_dataset_without_any_lesion_is_warned_of(tmp_path: Path):
+    cases = [
+        Case(
+            id=str(number),
+            images={"flair": save(tmp_path / f"{number}.nii.gz", phantom(number)[0])},
+            label=save(tmp_path / f"{number}_mask.nii.gz", np.zeros_like(phantom(number)[2])),
+            group=str(number),
+        )
+        for number in range(2)
+    ]
+    found = {(finding.rule, finding.severity, finding.case) for finding in judge(cases, LABELS)}
+    assert ("label-empty", "warning", "") in found
+    assert ("label-empty", "warning", "") not in {
+        (finding.rule, finding.severity, finding.case) for finding in judge(cases[:1], LABELS)
+    }

@@ -25,6 +25,8 @@ _AS_SHOWN: Final = {"P": "RGB", "PA": "RGB", "1": "L", "LA": "L", "La": "L", "RG
 _COLOURED: Final = ("CMYK", "YCbCr", "LAB", "HSV")
 """Colours by number and colours of print become red, green and blue, black and white 0 and 255; transparency goes."""
 
+_ORIENTATION = 274  # tag of EXIF and TIFF; from 5 on, rows and columns are exchanged
+
 _GREY_SPREAD = 64
 """Channels that differ by more show a colour; grey JPEG files in colour stay well below."""
 
@@ -144,6 +146,24 @@ def white_of(highest: float, lowest: float, *, is_float: bool) -> float | None:
     return next((float(white) for white in WHITES if highest <= white), None)
 
 
+def read_white(path: Path) -> float | None:
+    """Return which number `read_picture` takes for white in a picture of more than 8 bits; None for others.
+
+    Raises:
+        ImageError: As `read_picture`.
+    """
+    try:
+        with Picture.open(path) as picture:
+            is_deep = picture.mode[0] in "IF"
+    except _DAMAGE as error:
+        raise error_of(path, "a whole picture", str(error).partition("\n")[0], "save it again as PNG") from error
+    if not is_deep:
+        return None
+    pages = _pages(path, as_stored=False)
+    is_float = pages.dtype.kind == "f"
+    return white_of(float(pages.max(initial=0)), float(pages.min(initial=0)), is_float=is_float)
+
+
 def _on_eight_bit_scale(pages: Num[np.ndarray, "z y x channel"]) -> Num[np.ndarray, "z y x channel"]:
     if pages.dtype == np.uint8:
         return pages
@@ -162,6 +182,9 @@ def _pages(path: Path, *, as_stored: bool) -> Num[np.ndarray, "z y x channel"]:
                 if count > 1 and picture.format != "TIFF":
                     raise error_of(path, "a single picture", f"{count} frames", "save the one that is meant as PNG")
                 judge_size((*picture.size, count), path=path)
+                if picture.info.get("compression") == "raw" and picture.getexif().get(_ORIENTATION, 1) >= 5:
+                    found = "a TIFF turned by its orientation tag"  # whose rows Pillow mixes up unless compressed
+                    raise error_of(path, "pixels stored upright", found, "save it again as PNG")
                 pages = [_pixels(picture, page, as_stored=as_stored) for page in range(count)]
     except _DAMAGE as error:
         raise error_of(path, "a whole picture", str(error).partition("\n")[0], "save it again as PNG") from error
@@ -174,12 +197,14 @@ def _pages(path: Path, *, as_stored: bool) -> Num[np.ndarray, "z y x channel"]:
 
 def _pixels(picture: Picture.Image, page: int, *, as_stored: bool) -> Shaped[np.ndarray, "y x channel"]:
     picture.seek(page)
+    picture.load()  # which turns a TIFF by itself, but only then forgets its tag
     turned = ImageOps.exif_transpose(picture)
     if as_stored:
         mode = _stored_mode(turned)
     else:
         mode = "RGB" if turned.mode in _COLOURED else _AS_SHOWN.get(turned.mode, turned.mode)
     pixels = np.asarray(turned if mode == turned.mode else turned.convert(mode))
+    pixels = pixels.astype(np.uint8) if pixels.dtype == bool else pixels
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 

@@ -28,6 +28,27 @@ def judge_patients(cases: Sequence[Case]) -> Iterator[Finding]:
             )
 
 
+def judge_lesions(cases: Sequence[Case], findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Find datasets in which no mask of several holds a lesion, as where the masks were lost in a conversion.
+
+    Args:
+        cases: Of the dataset.
+        findings: About each of them.
+    """
+    masked = [case for case in cases if case.label is not None]
+    empty = {finding.case for finding in findings if finding.rule == "label-empty"}
+    if len(masked) > 1 and all(case.id in empty for case in masked):
+        yield Finding(
+            rule="label-empty",
+            severity="warning",
+            case="",
+            where=str(masked[0].label),
+            wanted="a lesion in at least one mask",
+            found=f"no lesion in any of {len(masked)} masks",
+            next_step="look at them, and at what their values mean: regions, lesion_above, colours in lesionlab.toml",
+        )
+
+
 def judge_modalities(cases: Sequence[Case], layout: Layout) -> Iterator[Finding]:
     """Note cases that lack a modality which the layout has."""
     for case in cases:

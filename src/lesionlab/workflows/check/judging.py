@@ -7,7 +7,7 @@ from lesionlab.core.case import Case
 from lesionlab.core.labels import Labels
 from lesionlab.core.progress import track
 from lesionlab.layouts.opening import open_layout
-from lesionlab.workflows.check import dataset, exchanged, grids, headers, intensities, masks, mirror
+from lesionlab.workflows.check import dataset, exchanged, grids, headers, intensities, masks, mirror, pictures
 from lesionlab.workflows.check.copies import Copies
 from lesionlab.workflows.check.finding import Finding
 from lesionlab.workflows.check.scan import Scan, load
@@ -53,8 +53,13 @@ def check(data: str, *, midplane: bool = False) -> tuple[Finding, ...]:
     report_use(cases, layout.modalities)
     rules = (*RULES, mirror.judge_midplane) if midplane else RULES
     findings = judge(track(cases, what="checking", total=len(cases)), layout.labels, rules=rules)
-    whole = (*dataset.judge_modalities(cases, layout), *dataset.judge_left_over(cases, layout.folder))
-    return (*findings, *whole)
+    return (
+        *findings,
+        *dataset.judge_modalities(cases, layout),
+        *dataset.judge_left_over(cases, layout.folder),
+        *pictures.judge_number_ranges(cases),
+        *pictures.judge_mask_formats(cases),
+    )
 
 
 def judge(cases: Iterable[Case], labels: Labels, *, rules: Sequence[Rule] = RULES) -> tuple[Finding, ...]:
@@ -76,4 +81,5 @@ def judge(cases: Iterable[Case], labels: Labels, *, rules: Sequence[Rule] = RULE
         appearances.remember(scan)
     told = {finding.case for finding in findings if finding.rule == "modalities-exchanged"}
     findings += (finding for finding in appearances.judge() if finding.case not in told)
+    findings += dataset.judge_lesions(appearances.cases, findings)
     return (*findings, *dataset.judge_patients(appearances.cases))
