@@ -9,6 +9,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from dicom_files import write_series
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_training import phantom, save
@@ -205,3 +206,26 @@ def test_numbers_out_of_range_are_refused(trained: Trained, cohort: Path, tmp_pa
     with pytest.raises(OptionError, match=option):
         predict(trained.folder, f"wmh2017:{cohort}", tmp_path, **options)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_series_that_is_no_known_modality_is_named(
+    forgiving: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+):
+    """Of two DICOM series one description says nothing: FLAIR alone is used, which is said and can be refused."""
+    flair, t1, _ = phantom(30)
+    write_series(tmp_path / "scans" / "anna" / "s3", flair, description="tirm_tra_dark-fluid", spacing_mm=(1, 1, 3))
+    write_series(tmp_path / "scans" / "anna" / "s7", t1, description="mpr iso", spacing_mm=(1, 1, 3))
+    data = f"dicom:{tmp_path / 'scans'}"
+    with caplog.at_level(logging.INFO):
+        assert predict(forgiving, data, tmp_path / "out").failures == {}
+    (line,) = [message for message in caplog.messages if message.startswith("case anna: ")]
+    assert re.fullmatch(r"case anna: used: flair = s3.*; not found: t1; ignored: .*mpr iso.*", line)
+    assert "no case has t1" in caplog.text
+    with pytest.raises(SystemExit) as ended:
+        main(["predict", str(forgiving), data, str(tmp_path / "out"), "--require", "T1w"])
+    assert ended.value.code == 1
+    assert "mpr iso" in capsys.readouterr().out
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        check(data)
+    assert any("mpr iso" in message for message in caplog.messages)
