@@ -9,6 +9,7 @@ from dicom_files import change, write_series
 from pydicom import dcmread
 
 from lesionlab.core.errors import LayoutError
+from lesionlab.engine.case_files import read_scan
 from lesionlab.layouts import Dicom
 
 SLICES = np.zeros((2, 2, 2))
@@ -189,3 +190,13 @@ def test_a_folder_of_several_series_is_not_named_after_one(tmp_path: Path):
         pour(tmp_path / "out" / f"s{name}", tmp_path / "data" / "t1_study")
     (case,) = Dicom(tmp_path / "data").cases()
     assert set(case.images) == {"flair"}
+
+
+def test_an_object_of_the_scanner_is_not_taken_for_a_broken_scan(tmp_path: Path):
+    write_series(tmp_path / "p" / "3", SLICES, description="T2 FLAIR")
+    for path in write_series(tmp_path / "p" / "99", SLICES[..., :1], description="PhoenixZIPReport"):
+        change(path, SOPClassUID="1.3.12.2.1107.5.9.1", Rows=None, Columns=None, PixelData=None)
+        path.rename(tmp_path / "p" / "3" / "phoenix.dcm")
+    (case,) = Dicom(tmp_path).cases()
+    assert case.notes == ("3: 1 file not used: an object without pixels",)
+    assert read_scan(case, "flair").array.shape == (2, 2, 2)

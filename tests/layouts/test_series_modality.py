@@ -23,6 +23,7 @@ DESCRIPTIONS = {
         T1W_3D_TFE +Gd|T1 post contrast|T1 POST|POST T1 AX|Ax T1 POST FS|T1 with contrast|T1 W/ contrast|T1 Gadovist
         T1CE|t1c|T1Gd|CE-T1 sag|T1 contrast enhanced|3D BRAVO post Gad|T1 apres gado|T1 après injection
         t1_vibe_fs_tra_postcontrast
+        T1_mKM|T1 mitKM|T1 IV+|T1W_3D_FFE_GADO|COR T1 POST MPR|Post-Gadolinium T1|T1 Gd-DTPA|T1+GD
         T1 FLAIR POST|T1 postGd|SPGR + Gad|Ax T1 fat sat post-contrast|t1_tse_dixon_tra_KM_W""",
     "t2": """
         T2_TSE_tra|AX_T2_TSE|t2_tse_tra_p2_512|T2W_TSE|Ax T2 FRFSE|Ax T2 PROPELLER|t2_spc_sag|sag T2 cube|T2 fs cor
@@ -49,7 +50,9 @@ DESCRIPTIONS = {
         bold rest|fmri motor|svs_se_30|T1 T2|T1 pre and post contrast|T1 pre/post|T1 with and without contrast
         T1 w/wo|T1 w and wo|T1 w & w/o|T1 +/- C|T1 contrast|T1 C|T2 STIR|STIR cor|DIR SPACE|PSIR|T2 GRE|T2W_FFE
         t2_fl2d_tra_hemo|T2*|gre|unknown|Head|traces of flow|postural|nativity|detracted|PD T2 TSE|MERGE
-        adconcentration|contrast|Dose Report|screen capture|tirm cor|T1 post visit""",
+        adconcentration|contrast|Dose Report|screen capture|tirm cor|T1 post visit|T2 star
+        AX T2 STAR GRE|T2 GRADIENT ECHO|t2_tirm_cor|TIRM T2|T1 delayed|Ref_Head|3 Plane Loc|3-pl LOC|coil sensitivity
+        Test Bolus|Premonitoring|T2 hemo""",
 }  # fmt: skip
 
 TABLE = [

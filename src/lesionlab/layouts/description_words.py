@@ -13,14 +13,15 @@ from lesionlab.core.case import Modality
 Contrast: TypeAlias = Literal["given", "not given", "contradictory", "unclear", "not named"]
 
 SIGNS: tuple[tuple[str, str], ...] = (
-    (r"\bt2 ?\*", " t2star "),
+    (r"\bt2(w?) ?\*|\bt2w?[ -]*star\b", " t2star "),
+    (r"\b3[ -]+pl(ane?)?s?\b", " 3plane "),
     (r"\bw ?[/&] ?(?=w ?/? ?o\b)", " with "),
     (r"\bw ?/ ?o(ut)?\b", " without "),
     (r"\bw ?/", " with "),
     (r"\+ ?/ ?-", " with without contrast "),
     (r"\+ ?(?=c\b|gd|gad|km\b|contrast|kontrast|ce\b)c?\b", " with contrast "),
-    (r"(?<![a-z0-9])(c|gd|gad|km) ?\+", " with contrast "),
-    (r"(?<![a-z0-9])(c|gd|gad|km)-(?![a-z0-9])|(?<!\S)-c\b", " without contrast "),
+    (r"(?<![a-z0-9])(c|gd|gad|km|iv) ?\+", " with contrast "),
+    (r"(?<![a-z0-9])(c|gd|gad|km|iv)-(?![a-z0-9])|(?<!\S)-c\b", " without contrast "),
     (r"\bb ?= ?(?=\d)|\bb (?=\d{3,4}\b)", " b"),
     (r"\bmp[ -]+rage\b", " mprage "),
     (r"(?<=\bmp2rage )t1 images", " map "),
@@ -29,6 +30,7 @@ SIGNS: tuple[tuple[str, str], ...] = (
     (r"\bproton[ -]+dens\w*", " pd "),
     (r"\bfield[ -]*map\w*|\bfield[ -]+mapping\b", " fieldmap "),
     (r"\b(pre|post)[ -]*(?=contrast|gado?|gd|km\b|kontrast|injection)", r" \1 "),
+    (r"\b(mit|nach|with|w|m|ohne|wo|without|o|vor)(?=(km|gd|gad|gado)\b)", r"\1 "),
     (r"\b(no|non|un)[ -]*(?=contrast|gado?\b|gd\b|km\b|enhanced)", " no "),
 )
 """Signs and fixed expressions, in the order of replacing, and the words that they stand for."""
@@ -49,17 +51,28 @@ FAMILIES: tuple[tuple[str, Modality], ...] = (
 )
 """What a whole word must be, and the weighting it names; ``T1 FLAIR`` names t1 and flair, and is t1."""
 
-GRADIENT_ECHO = frozenset({"gre", "ffe", "fl2d", "fl3d", "flash", "epi", "ep2d", "ge", "fid", "fe", "ci3d", "ciss"})
+GRADIENT_ECHO = frozenset(
+    {"gre", "ffe", "fl2d", "fl3d", "flash", "epi", "ep2d", "ge", "fid", "fe", "ci3d", "ciss", "gradient", "grad"}
+)
 """Sequences whose T2 weighting is T2*, or that of a steady state."""
+
+INVERSION = frozenset({"tirm", "tir"})
+"""Inversion recoveries that are FLAIR or STIR, by an inversion time that the words do not tell."""
 
 ECHO_PLANAR = frozenset({"ep2d", "epi", "resolve", "dwi", "adc", "trace", "tracew", "mddw", "3scan", "4scan", "zoomit"})
 """Words beside which ``diff`` means diffusion and not a difference."""
 
 UNUSABLE: tuple[tuple[str, str], ...] = (
-    (r"\w*scout\w{0,2}|locali[sz]\w*|loc|\dplane|survey|surview|topogram|pilot|planning|smartbrain", "a localiser"),
-    (r"calibration|calib|cal|reference|senseref|refscan|fieldmap|b[01]map|shim\w*|prescan", "a calibration"),
+    (
+        r"\w*scout\w{0,2}|locali[sz]\w*|loc|\dplane|survey|surview|topogram|pilot|plan|planning|smartbrain",
+        "a localiser",
+    ),
+    (
+        r"calibration|calib|cal|ref|reference|senseref|refscan|sensitivity|fieldmap|b[01]map|shim\w*|prescan",
+        "a calibration",
+    ),
     (r"perf\w*|pwi|dsc|dce|r?cb[fv]|mtt|ttp|tmax|ktrans|[23]?d?p?c?asl|pcasl|pasl|gbp|pbp|ctp|vpct", "perfusion"),
-    (r"dyn\w*|twist|tricks|timepoints?", "a dynamic series"),
+    (r"dyn\w*|twist|tricks|timepoints?|(pre)?monitoring|(test)?bolus|smartprep", "a dynamic series"),
     (r"sub|subs|subtr\w*|difference|differenz", "a subtraction"),
     (r"t?mip|minip|mnip|mips|vrt?|rotation|3drot", "a projection"),
     (r"phase|phases|pha|pc|pca|phasediff", "a phase image"),
@@ -139,6 +152,8 @@ def read_description(text: str) -> Described:
         )
     if "t2" in named and set(words) & GRADIENT_ECHO and not named & {"dwi", "adc"}:
         named = named - {"t2"} | {"t2star"}
+    if named == {"t2"} and set(words) & INVERSION:
+        named = frozenset({"t2ir"})
     reasons = (reason for word in words for pattern, reason in UNUSABLE if re.fullmatch(pattern, word))
     reason = next((reason for reason in reasons if not (reason == "a map" and "adc" in named)), "")
     if not reason and named == {"dwi"} and words.count("b0") and not any(re.fullmatch(r"b[1-9]\d+", w) for w in words):
@@ -179,7 +194,7 @@ def _statements(words: list[str], place: int) -> set[Contrast]:
         return {"given"}
     if word in ("nativ", "native"):
         return {"not given"}
-    if word == "c":
+    if word in ("c", "delayed", "delay", "late"):
         return {"unclear"}
     return _of_pre_or_post(word, words[place + 1 :]) if word in ("pre", "post") else set()
 

@@ -12,7 +12,7 @@ from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.layout import layout
 from lesionlab.core.split_rule import split_fields
 from lesionlab.layouts.dataset_options import FILE, read_options
-from lesionlab.layouts.dicom_stacks import Contents, Stack, find_stacks
+from lesionlab.layouts.dicom_stacks import Contents, Stack, find_heads
 from lesionlab.layouts.image_files import find_image, in_order, no_image, visible
 from lesionlab.layouts.modality_names import SPELLINGS
 from lesionlab.layouts.series_modality import SeriesAttributes, judge_series
@@ -111,7 +111,7 @@ class Dicom:
     def _find_series(self) -> tuple[dict[Path, list[Series]], dict[Path, list[str]]]:
         """Return the series of each case, and what its folders hold beside them; a mask alone makes a case, too."""
         folders = [self.folder, *_folders(self.folder, depth=DEPTH)]
-        contents = {folder: find_stacks(folder) for folder in folders}
+        contents = {folder: find_heads(folder) for folder in folders}
         owners = _owners(contents, top=self.folder)
         series: dict[Path, list[Series]] = {folder: [] for folder in folders[1:] if find_image(folder / "mask")}
         notes: dict[Path, list[str]] = {}
@@ -176,9 +176,11 @@ def _owners(contents: Mapping[Path, Contents], *, top: Path) -> dict[Path, Path]
         LayoutError: A folder's own files are of several studies.
     """
     studies = {folder: _studies(content, folder) for folder, content in contents.items() if content.stacks}
-    owners = {}
+    owners, near = {}, {parent: Counter[str]() for parent in {folder.parent for folder in studies}}
     for folder, study in studies.items():
-        beside = [other for near, other in studies.items() if near.parent == folder.parent and near != folder]
+        near[folder.parent][study] += 1
+    for folder, study in studies.items():
+        beside = near[folder.parent] - Counter([study])
         is_of_many = len({stack.series for stack in contents[folder].stacks}) > 1
         is_own = is_of_many or find_image(folder / "mask") is not None
         is_apart = folder.parent == top and bool(set(beside) - {study})

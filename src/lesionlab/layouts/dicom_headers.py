@@ -41,8 +41,8 @@ NO_SCAN_CLASSES: dict[str, str] = {
 SECONDARY_CAPTURE = "5.1.4.1.1.7"
 PLACE = ("ImagePositionPatient", "ImageOrientationPatient")
 
-KIND_OF_CLASS = {"5.1.4.1.1.2": "CT", "5.1.4.1.1.4": "MR"}
-"""SOP classes of scans whose Modality is missing."""
+KIND_OF_CLASS = {"5.1.4.1.1.2": "CT", "5.1.4.1.1.4": "MR", "5.1.4.1.1.128": "PT", "5.1.4.1.1.20": "NM"}
+"""SOP classes of scans, and the Modality that they have."""
 
 PARSED = frozenset({"US", "SS", "UL", "SL", "FL", "FD", "LO", "SH", "LT", "ST", "UC", "UT"})
 """Kinds of values that pydicom reads as they are: binary numbers, and texts in the file's own character set."""
@@ -126,6 +126,9 @@ class SliceHeader:
         named = _of_class(self.storage_class, NO_SCAN_CLASSES) or NO_SCANS.get(self.kind, "")
         if named:
             return named
+        is_of_scans = not self.storage_class or bool(_of_class(self.storage_class, KIND_OF_CLASS))
+        if not is_of_scans and not self.texts("Rows"):
+            return "an object without pixels"
         is_placed = all(self.texts(keyword) for keyword in PLACE)
         is_captured = _begins(self.storage_class, SECONDARY_CAPTURE) and not is_placed
         return "a screenshot" if is_captured or "SCREEN SAVE" in self.texts("ImageType") else ""

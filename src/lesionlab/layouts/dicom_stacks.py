@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,23 @@ def find_stacks(folder: Path) -> Contents:
                 series.setdefault(header.text("SeriesInstanceUID"), []).append(header)
     stacks = [stack for uid, headers in sorted(series.items()) for stack in _divide(uid, headers)]
     return Contents(stacks=tuple(stacks), others=others, broken=tuple(broken))
+
+
+def find_heads(folder: Path) -> Contents:
+    """Return the stacks of a folder with only their first slices; headers are read again only when a file has changed.
+
+    Raises:
+        OptionError: pydicom is not installed.
+    """
+    facts = ((path.name, path.stat()) for path in visible(folder) if path.is_file())
+    return _find_heads(folder, tuple((name, fact.st_size, fact.st_mtime_ns) for name, fact in facts))
+
+
+@lru_cache(maxsize=2**14)
+def _find_heads(folder: Path, files: tuple[tuple[str, int, int], ...]) -> Contents:  # noqa: ARG001  # files are the key
+    """Return what `find_heads` does; name, bytes and time of the files tell whether it is still true."""
+    contents = find_stacks(folder)
+    return replace(contents, stacks=tuple(replace(stack, slices=stack.slices[:1]) for stack in contents.stacks))
 
 
 def _divide(uid: str, headers: Sequence[SliceHeader]) -> list[Stack]:

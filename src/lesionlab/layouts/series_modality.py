@@ -49,6 +49,11 @@ TOGETHER: dict[frozenset[Modality], Modality] = {
 }
 """Weightings that are named together, and what the series is: ``T1 FLAIR`` is a T1 whose fluid is dark."""
 
+UNKNOWN_FAMILIES = {
+    "t2star": "T2*-weighted, which is no known modality",
+    "t2ir": "an inversion recovery, FLAIR or STIR",
+}
+
 CONTRADICTIONS = ({"t1", "t2"}, {"t1", "flair"}, {"pd", "flair"})
 """A weighting that is named and one by the times that cannot both be."""
 
@@ -133,14 +138,17 @@ def _stated(attributes: SeriesAttributes) -> set[Modality]:
 
 def _family(named: frozenset[Modality], *, timed: Modality | None) -> Verdict:
     """Return the weighting, contrast agent left aside, by what is named and what the times make certain."""
-    if timed and (not named or (named == {"pd", "t2"} and timed in named) or (named == {"t2"} and timed == "flair")):
+    if timed and (
+        not named or (named == {"pd", "t2"} and timed in named) or (timed == "flair" and named <= {"t2", "t2ir"})
+    ):
         return Verdict(modality=timed)
     if len(named) > 1 or (timed and {*named, timed} in CONTRADICTIONS):
         return Verdict(
             modality=None, reason="a contradiction: " + " and ".join(sorted({*named, *filter(None, [timed])}))
         )
-    if named == {"t2star"}:
-        return Verdict(modality=None, reason="T2*-weighted, which is no known modality")
+    unknown = next((UNKNOWN_FAMILIES[name] for name in named if name in UNKNOWN_FAMILIES), "")
+    if unknown:
+        return Verdict(modality=None, reason=unknown)
     return Verdict(modality=next(iter(named), None), reason="" if named else "no known modality")
 
 
