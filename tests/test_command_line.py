@@ -77,6 +77,21 @@ def test_the_words_of_a_verb(verb: str, capsys: pytest.CaptureFixture[str]):
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", said)) == options | {"--help"}
 
 
+@pytest.mark.parametrize(
+    ("words", "usage"),
+    [
+        (("predict", "clinic", "masks"), "predict CHECKPOINT LAYOUT:FOLDER OUT"),
+        (("train", "wmh2017:scans"), "train RECIPE LAYOUT:FOLDER OUT"),
+        (("evaluate", "masks"), "evaluate PREDICTIONS LAYOUT:FOLDER OUT"),
+        (("tune",), "tune CHECKPOINT LAYOUT:FOLDER"),
+        (("import-weights", "weights.pth"), "import-weights FILE OUT"),
+    ],
+)
+def test_what_is_missing_is_named_by_what_it_is(words: tuple[str, ...], usage: str, capsys: pytest.CaptureFixture[str]):
+    assert ended(*words) == 2
+    assert f"usage: lesionlab {usage} [OPTIONS]" in capsys.readouterr().err
+
+
 KINDS: dict[str, Iterable[str]] = {
     "networks": network,
     "losses": loss,
@@ -88,10 +103,13 @@ KINDS: dict[str, Iterable[str]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_thing_is_listed(kind: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("COLUMNS", "200")
+def test_every_kind_of_thing_is_listed_whole(
+    kind: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "40")
     assert ended("list", kind) == 0
     said = capsys.readouterr().out
+    assert "…" not in said, "in a file or pipe nothing is cut"
     names = list(KINDS[kind])
     assert names
     assert [name for name in names if name not in said] == []
@@ -112,6 +130,12 @@ def test_wrong_usage_is_exit_code_2(words: tuple[str, ...], capsys: pytest.Captu
     assert ended(*words) == 2
     said = capsys.readouterr()
     assert "Traceback" not in said.out + said.err
+
+
+@pytest.mark.parametrize("reports", [(), ("report",), ("a=report", "out")])
+def test_one_report_is_no_comparison(reports: tuple[str, ...], capsys: pytest.CaptureFixture[str]):
+    assert ended("compare", *reports) == 1
+    assert "wanted two reports or more" in capsys.readouterr().err
 
 
 def test_a_user_s_error_is_exit_code_1(capsys: pytest.CaptureFixture[str]):

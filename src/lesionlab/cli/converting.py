@@ -1,17 +1,17 @@
 """The verb that writes a dataset anew in another form."""
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
 
 from lesionlab.cli.made_files import name_files
+from lesionlab.cli.verbs import Data, Out
 
 
 def convert(
-    data: Annotated[Positional[str], arg(metavar="LAYOUT:FOLDER")],
+    data: Data,
     form: Positional[Literal["nnunet_raw", "bids"]],
-    out: Positional[Path],
+    out: Out,
     /,
     *,
     resample: bool = False,

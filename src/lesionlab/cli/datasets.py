@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, arg
 
 from lesionlab.cli.made_files import name_files
+from lesionlab.cli.printing import print_table
 from lesionlab.cli.verbs import Data
 
 if TYPE_CHECKING:
@@ -80,7 +81,6 @@ def split(
         sealed_share: Of the patients, set aside as a test set that train and tune refuse and whose evaluations count.
         seed: Of all that is drawn; nnU-Net's folds have their own.
     """
-    from rich.console import Console
     from rich.table import Table
 
     from lesionlab.workflows.splits import split as run
@@ -91,7 +91,7 @@ def split(
         fold = "" if line.fold is None else str(line.fold)
         numbers = (str(count) for count in (line.cases, line.patients, line.sites))
         table.add_row(line.part, fold, *numbers, f"{line.median_load_ml:.1f} ml")
-    Console().print(table)
+    print_table(table)
     return name_files([divided.file])
 
 

@@ -1,9 +1,11 @@
 """The entry point: from words to a verb, from a user's error to one plain line."""
 
+import inspect
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+import typing
+from collections.abc import Callable, Iterator, Sequence
 
 import tyro
 
@@ -36,6 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
         sys.exit(tyro.extras.subcommand_cli_from_dict(VERBS, prog="lesionlab", description=DESCRIPTION, args=arguments))
+    except SystemExit as ended:
+        verb = next(iter(sys.argv[1:] if arguments is None else arguments), "")
+        if ended.code == 2 and verb in VERBS:
+            print(f"usage: lesionlab {verb} {' '.join(_places(VERBS[verb]))} [OPTIONS]", file=sys.stderr)
+        raise
     except LesionlabError as error:
         if os.environ.get("LESIONLAB_DEBUG"):
             raise
@@ -44,3 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("lesionlab: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)
+
+
+def _places(verb: Callable[..., int]) -> Iterator[str]:
+    """Yield what a verb is given by place, as its help calls it."""
+    types = typing.get_type_hints(verb, include_extras=True)
+    for name, parameter in inspect.signature(verb).parameters.items():
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            notes = getattr(types[name], "__metadata__", ())
+            yield next((note.metavar for note in notes if getattr(note, "metavar", None)), name.upper())

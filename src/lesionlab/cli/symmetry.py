@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-from tyro.conf import Positional, UseAppendAction
+from tyro.conf import UseAppendAction
 
 from lesionlab.cli.durations import read_limit
 from lesionlab.cli.made_files import name_files
-from lesionlab.cli.verbs import Data, Folder, Split
+from lesionlab.cli.verbs import Data, Out, RecipeName, Split
 
 
 def pretrain(
-    recipe: Positional[str],
+    recipe: RecipeName,
     data: Data,
-    out: Folder,
+    out: Out,
     /,
     *,
     change: UseAppendAction[tuple[str, ...]] = (),
@@ -56,7 +56,7 @@ def pretrain(
 
 def embed(
     data: Data,
-    out: Folder,
+    out: Out,
     /,
     *,
     checkpoint: Path | None = None,

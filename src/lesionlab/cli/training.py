@@ -3,20 +3,20 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tyro.conf import Positional, UseAppendAction
+from tyro.conf import UseAppendAction
 
 from lesionlab.cli.durations import read_limit
 from lesionlab.cli.made_files import name_files
-from lesionlab.cli.verbs import Data, Folder
+from lesionlab.cli.verbs import CheckpointFolder, Data, Out, RecipeName
 from lesionlab.core.errors import OptionError
 
 MADE = ("best", "last", "metrics.jsonl", "training.html")
 
 
 def train(
-    recipe: Positional[str],
+    recipe: RecipeName,
     data: Data,
-    out: Folder,
+    out: Out,
     /,
     *,
     change: UseAppendAction[tuple[str, ...]] = (),
@@ -86,7 +86,7 @@ def train(
 
 
 def tune(
-    checkpoint: Folder,
+    checkpoint: CheckpointFolder,
     data: Data,
     /,
     *,

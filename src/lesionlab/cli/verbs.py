@@ -7,13 +7,16 @@ from tyro.conf import Positional, arg
 
 from lesionlab.cli.comparing import follow_lesions
 from lesionlab.cli.made_files import name_files
+from lesionlab.cli.printing import print_table
 
 Split = Literal["training", "validation", "test"]
 Data = Annotated[Positional[str], arg(metavar="LAYOUT:FOLDER")]
-Folder = Positional[Path]
+Out = Annotated[Positional[Path], arg(metavar="OUT")]
+CheckpointFolder = Annotated[Positional[Path], arg(metavar="CHECKPOINT")]
+RecipeName = Annotated[Positional[str], arg(metavar="RECIPE")]
 
 
-def demo(out: Folder = Path("demo"), /, *, patients: int = 16, seed: int = 0) -> int:
+def demo(out: Out = Path("demo"), /, *, patients: int = 16, seed: int = 0) -> int:
     """Make synthetic patients, train on them, tune, predict held-out ones, evaluate, and name the report.
 
     Args:
@@ -27,9 +30,9 @@ def demo(out: Folder = Path("demo"), /, *, patients: int = 16, seed: int = 0) ->
 
 
 def predict(
-    checkpoint: Folder,
+    checkpoint: CheckpointFolder,
     data: Data,
-    out: Folder,
+    out: Out,
     /,
     *,
     split: Split | None = None,
@@ -75,9 +78,9 @@ def predict(
 
 
 def evaluate(
-    predictions: Folder,
+    predictions: Annotated[Positional[Path], arg(metavar="PREDICTIONS")],
     data: Data,
-    out: Folder,
+    out: Out,
     /,
     *,
     protocol: str = "lesionlab",
@@ -144,8 +147,8 @@ def evaluate(
 
 
 def import_weights(
-    file: Positional[Path],
-    out: Folder,
+    file: Annotated[Positional[Path], arg(metavar="FILE")],
+    out: Out,
     /,
     *,
     network: Annotated[str, arg(name="as")],
@@ -155,13 +158,12 @@ def import_weights(
     """Make a checkpoint of published weights, for predict; fails when less than nine tenths fit.
 
     Args:
-        file: The weights: .safetensors, .pt or .pth; nothing in it is executed.
+        file: The weights: .safetensors, .pt, .pth, .ckpt or .pth.tar; nothing in it is executed.
         out: Folder of the checkpoint.
         network: Network that the weights are of (lesionlab list networks).
         recipe: How scans are prepared (lesionlab list recipes).
         layout: Layout whose labels the weights outline (lesionlab list layouts).
     """
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -173,7 +175,7 @@ def import_weights(
     for kind in ("loaded", "missing", "unexpected", "mismatched"):
         names = getattr(coverage, kind)
         table.add_row(kind, str(len(names)), escape(", ".join(names[:3])))
-    Console().print(table)
+    print_table(table)
     return name_files([imported.folder])
 
 
@@ -183,7 +185,6 @@ def list_names(kind: Positional[Literal["networks", "losses", "layouts", "metric
     Args:
         kind: Of what.
     """
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -199,13 +200,12 @@ def list_names(kind: Positional[Literal["networks", "losses", "layouts", "metric
         table = Table("name", "what")
         for name, description in list_registered(kind):
             table.add_row(name, escape(description))
-    Console().print(table)
+    print_table(table)
     return 0
 
 
 def evaluate_subsets(checkpoint: Path, data: str, out: Path, *, split: Split | None, split_file: Path | None) -> int:
     """Print and write how well a checkpoint does with every subset of its modalities."""
-    from rich.console import Console
     from rich.table import Table
 
     from lesionlab.workflows.modality_subsets import evaluate_subsets as run
@@ -214,5 +214,5 @@ def evaluate_subsets(checkpoint: Path, data: str, out: Path, *, split: Split | N
     table = Table("modalities", "region", "mean Dice", "of that with all", caption=f"{found.rows[0].cases} cases")
     for row in found.rows:
         table.add_row(" + ".join(row.modalities), row.region, f"{row.mean_dice:.3f}", f"{row.retention:.0%}")
-    Console().print(table)
+    print_table(table)
     return name_files(found.files)

@@ -166,7 +166,8 @@ class Labels:
                 f"label values among {sorted(self.values)}",
                 found=f"also {unknown[:8]}",
                 where=where,
-                next_step="correct the mask, or choose the layout whose labels these are (lesionlab list layouts)",
+                next_step="correct the mask, choose the layout whose labels these are (lesionlab list layouts), or say "
+                "what the values mean (regions in the lesionlab.toml of the dataset)",
             )
 
     def regions_of(self, label: Integer[np.ndarray, "*space"]) -> Bool[np.ndarray, "region *space"]:

@@ -93,11 +93,12 @@ def fix(data: str, out: Path) -> Fixed:
 
 def _check_out(out: Path, folder: Path) -> None:
     is_inside = folder.resolve() in (out.resolve(), *out.resolve().parents)
-    is_taken = out.exists() and any(out.iterdir()) and not (out / RECORD_FILE).exists()
+    is_file = out.exists() and not out.is_dir()
+    is_taken = is_file or (out.exists() and any(out.iterdir()) and not (out / RECORD_FILE).exists())
     if is_inside or is_taken:
         raise OptionError(
             "a new folder outside the dataset",
-            found="one inside it" if is_inside else "a folder with other files",
+            found="one inside it" if is_inside else "a file" if is_file else "a folder with other files",
             where=out,
             next_step="choose another folder",
         )

@@ -34,6 +34,13 @@ def read_models(words: Sequence[str]) -> tuple[ModelReports, ...]:
         OptionError: There are fewer than two models, or a folder was given twice.
         StorageError: A folder holds no report.
     """
+    if len(words) < 2:
+        raise OptionError(
+            "two reports or more, and then the folder for the comparison",
+            found=f"{len(words)} report{'' if len(words) == 1 else 's'}",
+            where=", ".join(words) or "the command",
+            next_step="lesionlab compare NAME=REPORT NAME=REPORT OUT",
+        )
     named = [_divide(word) for word in words]
     folders = [folder.resolve() for _, folder in named]
     names = [name or end for (name, _), end in zip(named, _tell_apart(folders) if folders else [], strict=True)]

@@ -35,19 +35,35 @@ def match_predictions(predictions: Path, cases: Sequence[Case]) -> dict[str, Pat
     """
     found = _read_pairs(predictions, cases) if is_table_of_pairs(predictions) else _find(predictions, cases)
     masks = {case.id: found[case.id] for case in cases if case.id in found and found[case.id].is_file()}
-    lacking = {
-        "a predicted mask <case>_mask.nii.gz": [case.id for case in cases if case.id not in masks],
-        "a reference mask": [case.id for case in cases if case.label is None],
-    }
-    for wanted, absent in lacking.items():
-        if absent or not cases:
-            raise LayoutError(
-                f"{wanted} for every case",
-                found=f"none for {len(absent)} of {len(cases)}: {', '.join(absent[:20])}" if cases else "no case",
-                where=predictions,
-                next_step="predict the missing cases, or evaluate only those that have both (--split)",
-            )
+    if not cases:
+        raise LayoutError(
+            "cases to evaluate", found="none", where=predictions, next_step="choose another split, or leave it out"
+        )
+    _check_there(
+        [case.id for case in cases if case.label is None],
+        of=len(cases),
+        what="a reference mask",
+        where="the dataset",
+        next_step="add the references to the dataset, or evaluate only cases that have one (--split, --split-file)",
+    )
+    _check_there(
+        [case.id for case in cases if case.id not in masks],
+        of=len(cases),
+        what="a predicted mask <case>_mask.nii.gz",
+        where=predictions,
+        next_step="predict the missing cases, or evaluate only those that have a prediction (--split, --split-file)",
+    )
     return masks
+
+
+def _check_there(absent: Sequence[str], *, of: int, what: str, where: str | Path, next_step: str) -> None:
+    if absent:
+        raise LayoutError(
+            f"{what} for every case",
+            found=f"none for {len(absent)} of {of}: {', '.join(absent[:20])}",
+            where=where,
+            next_step=next_step,
+        )
 
 
 def _read_pairs(table: Path, cases: Sequence[Case]) -> dict[str, Path]:
