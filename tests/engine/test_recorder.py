@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lesionlab.core.errors import StorageError
-from lesionlab.engine.recorder import Recorder
+from lesionlab.engine.recorder import Recorder, read_history
 
 
 def steps_of(folder: Path) -> list[int]:
@@ -52,3 +52,14 @@ def test_a_full_disk_is_an_error_and_no_hang(tmp_path: Path, limit_bytes: int):
     os.kill(child, 9)
     os.waitpid(child, 0)
     pytest.fail("it hangs")
+
+
+@pytest.mark.parametrize("damage", ['{"step": 4', "[]", "null", "{}", '{"step": "x"}', "\x00"])
+def test_a_damaged_line_is_refused_by_readers_and_dropped_when_training_goes_on(tmp_path: Path, damage: str):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 2, "loss": 0.5}\n' + damage + "\n")
+    with pytest.raises(StorageError, match="line 2"):
+        read_history(path)
+    with Recorder(tmp_path, step=5):
+        pass
+    assert read_history(path) == [{"step": 2.0, "loss": 0.5}]

@@ -5,7 +5,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from lesionlab.core.metric import Mask, Spacing
-from lesionlab.pages.overlay import choose_slices, draw_overlay, draw_planes
+from lesionlab.pages.overlay import choose_slices, draw_overlay, draw_picture, draw_planes
 
 SHAPE = (40, 50, 24)
 
@@ -90,3 +90,14 @@ def test_a_single_slice_is_shown_in_its_own_plane() -> None:
     flat[3:9, 4:12] = True
     picture = draw_planes(np.ones((30, 40, 1)), flat, reference=~flat, ignored=flat & False, spacing_mm=(1.0, 1.0, 1.0))
     assert Image.open(io.BytesIO(picture)).size[0] < 500
+
+
+def test_a_picture_keeps_its_colours() -> None:
+    picture = np.zeros((30, 20, 1, 3))
+    picture[..., 0] = 1.0
+    nothing = np.zeros((30, 20, 1), dtype=bool)
+    png = draw_picture(picture, nothing, reference=nothing, ignored=nothing, spacing_mm=(1.0, 1.0, 1.0))
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+    above = pixels[: int(0.7 * len(pixels))]
+    assert (above.reshape(-1, 3) == (255, 0, 0)).all(axis=1).mean() > 0.9
+    assert not (above.min(axis=-1) > 128).any(), "no letter and no number on it"

@@ -1,14 +1,24 @@
 import base64
 import hashlib
+import importlib
 import math
 import re
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from lesionlab.core.lesion_table import LesionRow, Side
-from lesionlab.core.report import Report, Row, Rules
+from lesionlab.core.protocol import Protocol, protocol
+from lesionlab.core.report import Report, Row, Rules, in_pixels
 from lesionlab.pages.report_page import Picture, render_report
+
+
+def rules_named(name: str) -> Protocol:
+    importlib.import_module("lesionlab.protocols")
+    return protocol.build(name)
+
 
 OFFICIAL = Rules(name="wmh2017", title="WMH 2017", citation="doi:10", is_legacy=False)
 LEGACY = Rules(name="paper", title="The paper's scripts", citation="a script", is_legacy=True)
@@ -141,6 +151,35 @@ def lesion(case: str, volume_mm3: float, *, side: Side = "reference") -> LesionR
         is_touched=volume_mm3 > 100,
         dice=0.0,
     )
+
+
+def test_two_cases_are_not_drawn_as_boxes() -> None:
+    assert "every case." not in render_report(report_of(row("a", 0.5), row("b", 0.6)), title="t")
+    assert "every case." in render_report(report_of(row("a", 0.5), row("b", 0.6), row("c", 0.7)), title="t")
+
+
+@pytest.mark.parametrize("protocol", ["lesionlab", "polyp", "isic2018", "isles2022"])
+def test_pictures_have_neither_millimetres_nor_sides_nor_patients(protocol: str) -> None:
+    masks = [np.zeros((8, 8, 1), np.uint8) for _ in range(2)]
+    masks[0][2:5, 2:5] = masks[1][3:6, 3:6] = 1
+    scores = rules_named(protocol).score(*masks, spacing_mm=(1.0, 1.0, 1.0))
+    rows = [
+        in_pixels(Row(case=case, group=case, site="", protocol=protocol, **scored))
+        for case in "abc"
+        for scored in map(asdict, scores)
+    ]
+    rules = (Rules(name=protocol, title="t", citation="", is_legacy=False),)
+    report = Report(rows=tuple(rows), rules=rules, provenance={}, kind="picture")
+    page = render_report(report, title="t", lesions=[lesion("a", 5.0), lesion("b", 50.0)])
+    assert not re.search(r"[ _0-9(]mm\b|[ _(]ml\b|mm³|axial|slice|radiological|Bland|atients", page)
+
+
+def test_a_pictures_length_and_area_are_in_pixels() -> None:
+    ml = replace(row("a", 0.28), metric="reference_volume_ml", unit="ml")
+    assert (in_pixels(ml).metric, in_pixels(ml).value, in_pixels(ml).unit) == ("reference_area_px", 280, "px")
+    mm = replace(row("a", 3.5), metric="hd95_mm", unit="mm")
+    assert (in_pixels(mm).metric, in_pixels(mm).value, in_pixels(mm).unit) == ("hd95_px", 3.5, "px")
+    assert in_pixels(row("a", 0.5)) == row("a", 0.5)
 
 
 def test_lesions_add_charts_of_volume_and_size() -> None:

@@ -163,7 +163,7 @@ def test_it_can_be_repeated(folder: Path):
     assert state_of(out) == before
 
 
-@pytest.mark.parametrize("place", ["data", "data/fixed", "taken"])
+@pytest.mark.parametrize("place", ["data", "data/fixed", "taken", "taken/file"])
 def test_where_nothing_may_be_written(folder: Path, place: str):
     (folder.parent / "taken").mkdir()
     (folder.parent / "taken" / "file").write_text("mine")

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,10 @@ def test_pairs_with_any_separator(tmp_path: Path, delimiter: str, name: str) -> 
     lines = ["Case,Prediction", "sub-01,first.nii.gz", "sub-02,second.mha"]
     (tmp_path / name).write_text("\n".join(lines).replace(",", delimiter), encoding="utf-16")
     assert list(match_predictions(tmp_path / name, CASES).values()) == files
+
+
+def test_missing_references_are_no_missing_predictions(tmp_path: Path) -> None:
+    touch(*(tmp_path / f"{case.id}_mask.nii.gz" for case in CASES))
+    unlabelled = [replace(case, label=None) for case in CASES]
+    with pytest.raises(LayoutError, match=r"a reference mask .* none for 2 of 2.*add the references"):
+        match_predictions(tmp_path, unlabelled)

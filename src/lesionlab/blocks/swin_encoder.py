@@ -105,7 +105,8 @@ class SwinEncoder(nn.Module):
         if not self.residuals:
             return tokens
         features = self.residuals[level](rearrange(tokens, "batch x y z channel -> batch channel x y z"))
-        return rearrange(features, "batch channel x y z -> batch x y z channel")
+        passed: Tensor = rearrange(features, "batch channel x y z -> batch x y z channel")
+        return passed
 
 
 class _Stage(nn.Module):

@@ -4,14 +4,16 @@ import csv
 import io
 import json
 import math
+import re
 import statistics
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from lesionlab.core import interval
+from lesionlab.core.case import DataKind
 from lesionlab.core.errors import StorageError
 from lesionlab.core.storage import write_text_atomically
 
@@ -107,11 +109,18 @@ class Report:
         rows: One per case, protocol, region and metric.
         rules: One per protocol, in the order they were asked for.
         provenance: What made the scores, in words: software and versions; no path and nothing about a patient.
+        kind: What the images are; of pictures, lengths and areas are in pixels.
     """
 
     rows: tuple[Row, ...]
     rules: tuple[Rules, ...]
     provenance: dict[str, str]
+    kind: DataKind = "volume"
+
+    @property
+    def tells_patients(self) -> bool:
+        """Whether cases are known to be of patients, and not pictures that each count as a patient of their own."""
+        return self.kind == "volume" or any(row.group != row.case for row in self.rows)
 
     @property
     def cases(self) -> tuple[str, ...]:
@@ -154,7 +163,8 @@ class Report:
             if described["format"] != FORMAT:
                 raise ValueError(f"a report of format {described['format']}, while this version reads {FORMAT}")
             rules = tuple(Rules(**rule) for rule in described["rules"])
-            return cls(rows=rows, rules=rules, provenance=described["provenance"])
+            kind: DataKind = "picture" if described.get("kind") == "picture" else "volume"
+            return cls(rows=rows, rules=rules, provenance=described["provenance"], kind=kind)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StorageError(
                 f"a report: {SCORES_FILE} and {SUMMARY_FILE} of one evaluation",
@@ -162,6 +172,15 @@ class Report:
                 where=folder,
                 next_step="run lesionlab evaluate again into this folder",
             ) from error
+
+
+def in_pixels(row: Row) -> Row:
+    """Return a score of a picture, whose pixels were taken as 1 mm wide and thick, in pixels instead of mm and ml."""
+    name = re.sub(r"_(mm|ml)$", "_px", row.metric)
+    name = re.sub(r"(?<=\d)mm$", "px", name.replace("volume", "area"))
+    factor = 1000.0 if row.unit == "ml" else 1.0
+    unit = "px" if row.unit in ("mm", "ml") else row.unit
+    return replace(row, metric=name, value=row.value * factor, unit=unit)
 
 
 def column(row: Row, *, has_one_region: bool) -> str:
@@ -193,6 +212,7 @@ def _summarise(rows: list[Row]) -> Summary:
 def _described(report: Report) -> dict[str, Any]:
     return {
         "format": FORMAT,
+        "kind": report.kind,
         "provenance": report.provenance,
         "rules": [asdict(rules) for rules in report.rules],
         "interval": {

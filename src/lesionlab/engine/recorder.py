@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
 from torch.utils.tensorboard import SummaryWriter
 
 from lesionlab.core.errors import StorageError
@@ -12,11 +13,47 @@ from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.snapshot import Picture
 from lesionlab.engine.tracking import Tracking
 
+_ENTRY = TypeAdapter(dict[str, float])
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """Return the numbers of every moment of a training by name, "step" among them, as its metrics.jsonl has them.
+
+    Raises:
+        StorageError: A line is damaged, or the file cannot be read.
+    """
+    try:
+        entries = [_entry(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise _damaged(path, str(error)) from error
+    history = [entry for entry in entries if entry is not None]
+    if len(history) < len(entries):
+        raise _damaged(path, f"line {entries.index(None) + 1} that is none")
+    return history
+
+
+def _entry(line: str) -> dict[str, float] | None:
+    """Return the numbers of a line; None where it is damaged."""
+    try:
+        numbers = _ENTRY.validate_json(line)
+    except ValidationError:
+        return None
+    return numbers if "step" in numbers else None
+
+
+def _damaged(path: Path, found: str) -> StorageError:
+    return StorageError(
+        "lines of numbers by name, with their step",
+        found=found,
+        where=path,
+        next_step="take the damaged lines out, or train into another folder",
+    )
+
 
 class Recorder:
     """Appends numbers to metrics.jsonl, to TensorBoard and, if wanted, to MLflow; a context manager.
 
-    What an earlier, killed run wrote beyond the step that training goes on from is dropped.
+    What an earlier, killed run wrote beyond the step that training goes on from is dropped, and so is a damaged line.
 
     Args:
         folder: Of the training.
@@ -26,7 +63,8 @@ class Recorder:
 
     def __init__(self, folder: Path, *, step: int, tracking: Tracking | None = None) -> None:
         path = folder / "metrics.jsonl"
-        kept = [line for line in _lines(path) if json.loads(line)["step"] <= step]
+        entries = ((line, _entry(line)) for line in _lines(path))
+        kept = [line for line, entry in entries if entry is not None and entry["step"] <= step]
         write_text_atomically(path, "".join(f"{line}\n" for line in kept))
         self._file = path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
@@ -83,7 +121,4 @@ class Recorder:
 
 
 def _lines(path: Path) -> list[str]:
-    """Return whole lines; a last one that a kill cut short is no JSON and is left out."""
-    if not path.exists():
-        return []
-    return [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+    return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []

@@ -197,7 +197,8 @@ def _training(plan: Plan, card: ModelCard, *, machine: str, best: str) -> dict[s
 def _limits(plan: Plan, card: ModelCard) -> Iterator[str]:
     """Yield what a user has to know, from what was and was not measured."""
     kind = card.source.kind if card.source else "volume"
-    if not plan.recipe.training.modality_dropout and len(plan.recipe.modalities) > 1:
+    needs_all = not plan.recipe.training.modality_dropout and len(plan.recipe.modalities) > 1
+    if needs_all and kind == "volume":
         yield "It needs all its modalities: it never learned to do without one."
     if card.source and card.source.patients is None:
         yield "Of how many patients the pictures are that it learned from is not known."

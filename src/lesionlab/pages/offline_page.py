@@ -12,9 +12,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from lesionlab.core.interval import LEVEL, RESAMPLES, SEED, Interval
 
 FOLDER = Path(__file__).parent
-DECIMALS = {"1": 3, "lesions": 1, "mm": 2, "voxel": 2, "ml": 2, "%": 1}
+DECIMALS = {"1": 3, "lesions": 1, "mm": 2, "voxel": 2, "px": 1, "ml": 2, "%": 1}
 ARROWS = {True: "↑", False: "↓", None: ""}
-UNIT_WORDS = {"1": "fraction", "voxel": "voxels"}
+UNIT_WORDS = {"1": "fraction", "voxel": "voxels", "px": "pixels"}
 
 
 def render_page(template: str, facts: Mapping[str, object]) -> str:

@@ -49,6 +49,9 @@ class View:
 
 AXIAL = View(name="slice", axis=2, across=0, up=1, letters="RL")
 CORONAL = View(name="coronal", axis=1, across=0, up=2, letters="RL")
+PICTURE = View(name="", axis=2, across=0, up=1, letters="")
+"""A plain picture: it has no sides of a patient and no number."""
+
 SAGITTAL = View(name="sagittal", axis=0, across=1, up=2, letters="AP")
 
 
@@ -93,6 +96,22 @@ def draw_planes(
     return _draw_cuts(image, cuts, masks=masks, spacing_mm=spacing_mm, title=RADIOLOGICAL)
 
 
+def draw_picture(
+    image: Float[np.ndarray, "x y 1 *colour"], predicted: Mask, *, reference: Mask, ignored: Mask, spacing_mm: Spacing
+) -> bytes:
+    """Return a PNG of a picture in its own colours with the reference's and the prediction's outlines.
+
+    Args:
+        image: Any intensities, or three colours from 0 to 1; axes in RAS+ order.
+        predicted: On the same grid.
+        reference: On the same grid.
+        ignored: Pixels that no score counts, on the same grid.
+        spacing_mm: Of the grid; 1 along every axis.
+    """
+    masks = {IGNORED_COLOUR: ignored, REFERENCE_COLOUR: reference, PREDICTED_COLOUR: predicted}
+    return _draw_cuts(image, [(PICTURE, 0)], masks=masks, spacing_mm=spacing_mm, title="")
+
+
 def _worst_place(errors: Mask, lesion: Mask) -> tuple[int, int, int]:
     """The voxel nearest to the middle of the largest component of the errors, else of the lesion, else the middle."""
     x, y, z = (size // 2 for size in errors.shape)
@@ -108,7 +127,7 @@ def _worst_place(errors: Mask, lesion: Mask) -> tuple[int, int, int]:
 
 
 def _draw_cuts(
-    image: Float[np.ndarray, "x y z"],
+    image: Float[np.ndarray, "x y z *colour"],
     cuts: Sequence[tuple[View, int]],
     *,
     masks: Mapping[str, Mask],
@@ -117,7 +136,8 @@ def _draw_cuts(
 ) -> bytes:
     """Draw slices side by side, each as wide as it is in mm, with the outline of each mask in its colour."""
     window = _window(image)
-    box = _head(image, window=window)
+    is_picture = cuts[0][0] is PICTURE
+    box = Box(start=(0, 0, 0), stop=_sizes(image)) if is_picture else _head(image, window=window)
     widths = [max(box.shape[view.across] * spacing_mm[view.across], 1e-6) for view, _ in cuts]
     heights = [max(box.shape[view.up] * spacing_mm[view.up], 1e-6) for view, _ in cuts]
     inches = PANEL_INCHES / max(widths)
@@ -161,14 +181,18 @@ def _head(image: Float[np.ndarray, "x y z"], *, window: tuple[float, float]) -> 
     return Box(start=(start[0], start[1], start[2]), stop=(stop[0], stop[1], stop[2]))
 
 
-def _window(image: Float[np.ndarray, "x y z"]) -> tuple[float, float]:
+def _sizes(image: Float[np.ndarray, "x y z *colour"]) -> tuple[int, int, int]:
+    return image.shape[0], image.shape[1], image.shape[2]
+
+
+def _window(image: Float[np.ndarray, "x y z *colour"]) -> tuple[float, float]:
     darkest, brightest = np.percentile(image, [DARKEST_PERCENTILE, BRIGHTEST_PERCENTILE])
     return float(darkest), float(brightest)
 
 
 def _draw_slice(
     axes: Axes,
-    plane: Float[np.ndarray, "across up"],
+    plane: Float[np.ndarray, "across up *colour"],
     *,
     view: View,
     index: int,
@@ -179,11 +203,20 @@ def _draw_slice(
     across_mm, up_mm = mm[view.across], mm[view.up]
     edges = (-0.5 * across_mm, (plane.shape[0] - 0.5) * across_mm, -0.5 * up_mm, (plane.shape[1] - 0.5) * up_mm)
     darkest, brightest = window
-    axes.imshow(plane.T, origin="lower", extent=edges, cmap="gray", vmin=darkest, vmax=max(brightest, darkest + 1e-6))
+    axes.imshow(
+        np.swapaxes(plane, 0, 1),
+        origin="lower",
+        extent=edges,
+        cmap="gray",
+        vmin=darkest,
+        vmax=max(brightest, darkest + 1e-6),
+    )
     axes.set_xlim((box.stop[view.across] - 0.5) * across_mm, (box.start[view.across] - 0.5) * across_mm)
     axes.set_ylim((box.start[view.up] - 0.5) * up_mm, (box.stop[view.up] - 0.5) * up_mm)
     axes.set_aspect("equal")
     axes.set_axis_off()
+    if view is PICTURE:
+        return
     for x, letter in zip((0.03, 0.97), view.letters, strict=True):
         axes.text(x, 0.5, letter, transform=axes.transAxes, color="white", ha="center", va="center", weight="bold")
     axes.text(0.03, 0.03, f"{view.name} {index + 1}", transform=axes.transAxes, color="white", fontsize=8)

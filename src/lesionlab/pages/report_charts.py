@@ -12,6 +12,9 @@ from lesionlab.pages.chart import INK, SOFT, as_svg, chart_style, colour_of, new
 from lesionlab.pages.offline_page import ARROWS, unit_words
 
 COLUMNS = 4
+FEWEST_PATIENTS = 5
+"""An interval over fewer patients reaches nearly from 0 to 1 and is not drawn."""
+
 LIMITS_SD = 1.96
 """Bland and Altman's limits of agreement lie this many standard deviations from the mean difference."""
 
@@ -83,7 +86,8 @@ def draw_recall_by_size(lesions: Sequence[LesionRow]) -> bytes:
             if own:
                 ends = mean_interval(found, groups=[lesion.group for lesion in own])
                 axes.bar(place, np.mean(found), width=0.6, color=colour_of(0), alpha=0.85)
-                axes.plot([place, place], [ends.low, ends.high], color=INK, linewidth=1.5)
+                if len({lesion.group for lesion in own}) >= FEWEST_PATIENTS:
+                    axes.plot([place, place], [ends.low, ends.high], color=INK, linewidth=1.5)
         axes.set_xticks(range(len(SIZE_CLASSES)), SIZE_CLASSES, fontsize=8)
         axes.set_xlim(-0.6, len(SIZE_CLASSES) - 0.4)
         axes.set_ylim(0, 1.14)

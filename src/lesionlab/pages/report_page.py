@@ -10,6 +10,9 @@ from lesionlab.pages.official_figures import pair_legacy
 from lesionlab.pages.offline_page import address, number, render_page
 from lesionlab.pages.report_charts import draw_bland_altman, draw_distributions, draw_recall_by_size
 
+FEWEST_CASES = 3
+"""A box of fewer tells less than their numbers, which the page lists."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
@@ -119,10 +122,18 @@ def render_report(
         "sections": _sections(report),
         "remarks": _remarks(report),
         "legacy_figures": pair_legacy(report.summary, report.rules),
-        "charts": [*_distributions(report), *_volumes(report, lesions), *_sizes(lesions)],
+        "fewest": FEWEST_CASES,
+        "counted": "patients" if report.tells_patients else "pictures",
+        "charts": _charts(report, lesions),
         "pictures": tuple(pictures),  # last: other processes may still be drawing them
     }
     return render_page("report_page.html", facts)
+
+
+def _charts(report: Report, lesions: Sequence[LesionRow]) -> list[Chart]:
+    """Return distributions, and of volumes also what is measured in ml and mm³, which pictures have not."""
+    measured = [*_volumes(report, lesions), *_sizes(lesions)] if report.kind == "volume" else []
+    return [*(_distributions(report) if len(report.cases) >= FEWEST_CASES else []), *measured]
 
 
 def _distributions(report: Report) -> list[Chart]:

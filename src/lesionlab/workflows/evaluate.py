@@ -18,9 +18,10 @@ from lesionlab.core.labels import Labels
 from lesionlab.core.lesion_table import LESIONS_FILE, LesionRow, write_lesions
 from lesionlab.core.metric import Spacing
 from lesionlab.core.protocol import protocol
-from lesionlab.core.report import Report, Rules
+from lesionlab.core.report import Report, Rules, in_pixels
 from lesionlab.core.split_rule import select_split
 from lesionlab.core.storage import write_text_atomically
+from lesionlab.engine.case_files import kind_of
 from lesionlab.engine.processes import spread
 from lesionlab.layouts.licence import find_citation
 from lesionlab.metrics.class_measures import Measure
@@ -238,7 +239,9 @@ def evaluate_cases(
     with spread(min(workers, len(cases))) as each:
         rows, lesions = score_cases(cases, masks, scoring=scoring, each=each)
         provenance = _provenance(makers, predictions, cases, out=out, split_file=split_file)
-        report = Report(rows=rows, rules=rules, provenance=provenance)
+        kind = kind_of(cases)
+        rows = tuple(map(in_pixels, rows)) if kind == "picture" else rows
+        report = Report(rows=rows, rules=rules, provenance=provenance, kind=kind)
         pictures = draw_cases(report, cases, masks=masks, labels=labels, each=each)
         tables = report.write(out)
         write_lesions(out / LESIONS_FILE, lesions)

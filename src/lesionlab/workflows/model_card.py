@@ -22,6 +22,7 @@ from lesionlab.core.report import Report
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.case_files import kind_of
 from lesionlab.engine.checkpoint import Checkpoint, build_planned_network, open_checkpoint
+from lesionlab.engine.recorder import read_history
 from lesionlab.layouts.licence import find_citation, find_licence
 from lesionlab.metrics.class_measures import Measure
 from lesionlab.pages.model_card_page import render_card
@@ -48,6 +49,7 @@ def card_training(training: Path, *, data: Path, cases: Sequence[Case]) -> Path:
 
     Raises:
         CheckpointError: The checkpoint or an earlier card in it is damaged.
+        StorageError: metrics.jsonl is damaged.
         StorageError: The card could not be written.
     """
     source = Source(
@@ -169,7 +171,7 @@ def _patients(cases: Sequence[Case]) -> int | None:
 
 def _hours(metrics: Path) -> float:
     """Return the time of all steps by the clock, validations left out; a line of no steps has no speed."""
-    lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
+    lines = [line for line in read_history(metrics) if "steps_per_second" in line]
     steps = np.diff([0, *(line["step"] for line in lines)])
     speeds = np.array([line["steps_per_second"] for line in lines])
     return float(np.sum(steps[speeds > 0] / speeds[speeds > 0]) / 3600)

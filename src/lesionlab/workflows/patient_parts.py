@@ -79,8 +79,9 @@ def _loads(report: Report, region: str) -> dict[str, float]:
 
 
 def _by_size(models: Sequence[ModelReports]) -> list[Stratification]:
-    """The share of the reference's lesions that each model touches, by their size; nothing where a table is missing."""
-    if any(lesions is None for model in models for lesions in model.lesions):
+    """The share of the reference's lesions that each model touches, by size in mm³; nothing of pictures."""
+    is_measured = all(report.kind == "volume" for model in models for report in model.reports)
+    if not is_measured or any(lesions is None for model in models for lesions in model.lesions):
         return []
     shared = set(shared_cases({model.name: model.reports for model in models}))
     regions = dict.fromkeys(row.region for row in models[0].lesions[0] or ())

@@ -37,7 +37,7 @@ def match_predictions(predictions: Path, cases: Sequence[Case]) -> dict[str, Pat
     masks = {case.id: found[case.id] for case in cases if case.id in found and found[case.id].is_file()}
     if not cases:
         raise LayoutError(
-            "cases to evaluate", found="none", where=predictions, next_step="choose another split, or leave it out"
+            "cases to evaluate", found="no case", where=predictions, next_step="choose another split, or leave it out"
         )
     _check_there(
         [case.id for case in cases if case.label is None],

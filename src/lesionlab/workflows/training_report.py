@@ -1,6 +1,5 @@
 """The page of a finished training."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from lesionlab.core.plan import Plan
 from lesionlab.core.progress import track
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.checkpoint import Checkpoint, open_checkpoint
+from lesionlab.engine.recorder import read_history
 from lesionlab.engine.store import StoredCase
 from lesionlab.engine.validation import case_dice, predict_masks
 from lesionlab.pages.overlay import draw_overlay
@@ -30,14 +30,13 @@ def write_training_page(folder: Path, validation: Sequence[StoredCase]) -> Path:
 
     Raises:
         CheckpointError: The best checkpoint is damaged.
-        StorageError: The page could not be written.
+        StorageError: metrics.jsonl is damaged, or the page could not be written.
     """
     page, best = folder / PAGE_FILE, open_checkpoint(folder / "best")
     metrics = folder / "metrics.jsonl"
-    if page.exists() and page.stat().st_mtime >= metrics.stat().st_mtime:
+    if page.exists() and metrics.exists() and page.stat().st_mtime >= metrics.stat().st_mtime:
         return page
-    lines = (json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines())
-    history = [{name: float(value) for name, value in line.items()} for line in lines]
+    history = read_history(metrics)
     cases = () if best.plan.recipe.task == "classify" else _look_at(best, validation)
     text = render_training(
         history,
