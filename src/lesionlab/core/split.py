@@ -6,7 +6,6 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 from lesionlab.core.case import Case
 from lesionlab.core.errors import SplitError
@@ -212,7 +211,7 @@ def _row(cells: dict[str, str | None], *, where: str) -> SplitRow:
         group=words["group"] or words["id"],
         site=words["site"],
         fold=int(words["fold"]) if words["fold"] else None,
-        part=cast("Part", words["part"]),
+        part=words["part"],
     )
 
 

@@ -92,7 +92,7 @@ def count_evaluation(
     for case in cases:
         maker = makers.made.get(case.id, last)
         if case.is_sealed or (maker is not None and hash_case(case.id) in maker.sealed):
-            opened[_place(maker and maker.training, split_file, out)] += 1
+            opened[_place(maker.training if maker is not None else None, split_file, out)] += 1
     return _count(opened)
 
 

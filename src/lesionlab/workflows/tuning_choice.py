@@ -69,7 +69,7 @@ def leave_one_out_means(scores: Float[np.ndarray, "case candidate"]) -> Float[np
     cases = len(scores)
     if cases == 1:
         return np.full_like(scores, np.nan)
-    return (scores.sum(axis=0) - scores) / (cases - 1)
+    return np.asarray((scores.sum(axis=0) - scores) / (cases - 1))
 
 
 def describe_choice(choice: Choice, scores: Float[np.ndarray, "candidate"], *, score: str, cases: str) -> str:
