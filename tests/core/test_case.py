@@ -9,7 +9,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lesionlab.core.case import Case
@@ -56,6 +56,7 @@ def exchanges(files: dict[str, bytes]) -> Iterator[dict[str, bytes]]:
         yield files | {one: files[other], other: files[one]}
 
 
+@settings(max_examples=10)
 @given(cases())
 def test_every_exchange_of_two_roles_changes_the_key(drawn):
     with tempfile.TemporaryDirectory() as name:
@@ -66,6 +67,7 @@ def test_every_exchange_of_two_roles_changes_the_key(drawn):
             assert other.content_key(modalities, settings=0) != key
 
 
+@settings(max_examples=10)
 @given(cases())
 def test_names_places_and_order_of_files_do_not_change_the_key(drawn):
     with tempfile.TemporaryDirectory() as name:
@@ -76,6 +78,7 @@ def test_names_places_and_order_of_files_do_not_change_the_key(drawn):
         assert moved.content_key(modalities, settings=0) == key
 
 
+@settings(max_examples=10)
 @given(cases(), st.data())
 def test_channels_modalities_and_settings_change_the_key(drawn, data: st.DataObject):
     with tempfile.TemporaryDirectory() as name:
@@ -89,6 +92,7 @@ def test_channels_modalities_and_settings_change_the_key(drawn, data: st.DataObj
         assert case.content_key(modalities, settings={"a": 2}) != key
 
 
+@settings(max_examples=10)
 @given(cases(), st.sampled_from(["label", "further"]))
 def test_the_reference_counts_only_where_it_is_asked_for(drawn, role: str):
     with tempfile.TemporaryDirectory() as name:
@@ -128,6 +132,15 @@ def test_a_folder_is_its_files_wherever_they_lie_and_a_pipe_is_never_read(tmp_pa
     assert file_digest(tmp_path / "a" / "pipe") is None
     (tmp_path / "a" / "deeper" / "2").write_bytes(b"3")
     assert file_digest(tmp_path / "a") != before
+
+
+@pytest.mark.parametrize("name", ["scan.json", "scan_0000.json"])
+def test_the_spacing_beside_a_tiff_counts(tmp_path: Path, name: str):
+    tiff = tmp_path / "scan_0000.tif"
+    tiff.write_bytes(b"1")
+    before = file_digest(tiff)
+    (tmp_path / name).write_text('{"spacing": [3, 1, 1]}')
+    assert file_digest(tiff) != before
 
 
 @pytest.mark.parametrize("ends", [(".hdr", ".img"), (".img", ".hdr")])

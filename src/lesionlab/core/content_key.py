@@ -1,5 +1,6 @@
 """Content keys: short digests of the bytes of files and of the settings that they are used with."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -8,7 +9,7 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from lesionlab.core.image_formats import partners_of
+from lesionlab.core.image_formats import partners_of, spacing_file_of
 
 
 def content_key(files: Iterable[Path], *, settings: Any) -> str:
@@ -32,15 +33,22 @@ def key_of(content: Any) -> str:
 def file_digest(path: Path) -> str | None:
     """Return the digest of a file's bytes, or of all regular files in and below a folder, whatever they are called.
 
-    The voxels of a detached header belong to it.
+    The voxels of a detached header belong to it, and so does the file that says how far a TIFF's voxels are apart.
 
     None where it cannot be read: that is reported, with advice, by whoever needs the file. Special files (pipes,
     sockets, devices) are never opened: reading one may not come to an end.
     """
     if path.is_dir():
         return key_of(sorted(digest for file in _files_below(path) if (digest := _digest(file)) is not None))
-    partners = partners_of(path)
-    return key_of([_digest(path), *map(_digest, partners)]) if partners else _digest(path)
+    further = _further_files(path)
+    return key_of([_digest(path), *map(_digest, further)]) if further else _digest(path)
+
+
+def _further_files(path: Path) -> list[Path]:
+    beside = spacing_file_of(path)
+    with contextlib.suppress(OSError):  # the header itself cannot be read
+        return [*partners_of(path), *([beside] if beside else [])]
+    return []
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

@@ -52,6 +52,17 @@ def is_picture(path: Path) -> bool:
     return ending_of(path) in PICTURE_ENDINGS
 
 
+def spacing_file_of(path: Path) -> Path | None:
+    """Return the file beside a TIFF that says how far its voxels are apart, if it is there.
+
+    It is nnU-Net's ``<name>.json``, where ``<name>`` may lack the number of the channel (``_0000``).
+    """
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return None
+    stems = (path.stem, path.stem[:-5] if path.stem[-5:-4] == "_" else path.stem)
+    return next((file for file in (path.with_name(f"{stem}.json") for stem in stems) if file.is_file()), None)
+
+
 def partners_of(path: Path) -> tuple[Path, ...]:
     """Return the further files that an image consists of, there or not: the voxels of a detached header.
 

@@ -14,6 +14,7 @@ from PIL import Image as Picture
 from PIL import ImageOps, UnidentifiedImageError
 
 from lesionlab.core.errors import LabelError
+from lesionlab.core.image_formats import spacing_file_of
 from lesionlab.core.labels import WHITE, Labels
 from lesionlab.core.text_files import read_text
 from lesionlab.engine.volume import error_of, judge_size
@@ -99,16 +100,12 @@ def read_mask_picture(
 def read_spacing_mm(path: Path) -> tuple[float, float, float]:
     """Return the distances between voxels along x, y and z: 1 mm, or what a file beside a TIFF says.
 
-    That is nnU-Net's ``<name>.json`` with ``{"spacing": [z, y, x]}``, where ``<name>`` may lack the number of the
-    channel (``_0000``).
+    That is nnU-Net's ``<name>.json`` with ``{"spacing": [z, y, x]}``; see `spacing_file_of`.
 
     Raises:
         ImageError: The file does not hold three positive numbers.
     """
-    if path.suffix.lower() not in (".tif", ".tiff"):
-        return 1.0, 1.0, 1.0
-    stems = dict.fromkeys((path.stem, path.stem[:-5] if path.stem[-5:-4] == "_" else path.stem))
-    beside = next((file for file in (path.with_name(f"{stem}.json") for stem in stems) if file.is_file()), None)
+    beside = spacing_file_of(path)
     if beside is None:
         return 1.0, 1.0, 1.0
     try:
