@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -135,3 +137,26 @@ def test_wrong_names_and_options_are_refused_before_any_work():
         complete(recipe_of(network={"name": "synapse_nett", "options": {}}), LESION)
     with pytest.raises(OptionError, match="did you mean 'heads'"):
         complete(recipe_of(network={"options": {"head": 2}}), LESION)
+
+
+def test_a_training_without_any_lesion_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    for number in range(2):
+        folder = write_case(tmp_path / str(number), seed=number)
+        mask = nibabel.load(folder / "wmh.nii.gz")
+        nibabel.save(nibabel.Nifti1Image(np.zeros(mask.shape, np.uint8), mask.affine), folder / "wmh.nii.gz")
+    cases = [
+        Case(
+            id=str(number),
+            images={"flair": tmp_path / f"{number}/pre/FLAIR.nii.gz", "t1": tmp_path / f"{number}/pre/T1.nii.gz"},
+            label=tmp_path / f"{number}/wmh.nii.gz",
+            group=str(number),
+        )
+        for number in range(2)
+    ]
+    recipe = recipe_of()
+    stored = store_cases(
+        cases, tmp_path / "store", modalities=recipe.modalities, settings=recipe.preprocessing, labels=LESION
+    )
+    resolve(recipe, LESION, layout="wmh2017", training=stored[:1], validation=stored[1:])
+    assert "no lesion in any of the 1 training cases" in caplog.text
+    assert "no lesion in any of the 1 validation cases" in caplog.text

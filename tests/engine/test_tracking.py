@@ -2,6 +2,7 @@
 
 import json
 import logging
+import subprocess
 import sys
 from pathlib import Path
 
@@ -25,6 +26,27 @@ def test_mlflow_is_asked_for_where_it_is_missing(monkeypatch: pytest.MonkeyPatch
 def mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     return pytest.importorskip("mlflow", reason="the extra mlflow is not installed")
+
+
+MANY_EXPERIMENTS = """
+import sys
+from lesionlab.engine import tracking
+
+log = tracking.Tracking.__new__(tracking.Tracking)
+log._client = tracking._open(sys.argv[1])
+print(*(log._experiment(f"recipe{number}") for number in range(30)))
+"""
+
+
+@pytest.mark.slow
+def test_trainings_that_begin_at_once_share_an_experiment(mlflow, tmp_path: Path):
+    database = str(tmp_path / "mlflow.db")
+    check_tracking(database)
+    command = [sys.executable, "-c", MANY_EXPERIMENTS, database]
+    at_once = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    answers = [one.communicate(timeout=300) for one in at_once]
+    assert [one.returncode for one in at_once] == [0] * 4, answers
+    assert len({found.splitlines()[-1] for found, _ in answers}) == 1
 
 
 @pytest.mark.slow

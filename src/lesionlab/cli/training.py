@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tyro.conf import UseAppendAction
 
@@ -9,6 +10,9 @@ from lesionlab.cli.durations import read_limit
 from lesionlab.cli.made_files import name_files
 from lesionlab.cli.verbs import CheckpointFolder, Data, Out, RecipeName
 from lesionlab.core.errors import OptionError
+
+if TYPE_CHECKING:
+    from lesionlab.workflows.train import Trained
 
 MADE = ("best", "last", "metrics.jsonl", "training.html")
 
@@ -81,7 +85,7 @@ def train(
         mlflow=mlflow,
     )
     state = "finished" if trained.is_finished else "stopped, to be gone on with"
-    print(f"{state} at step {trained.steps}; best validation {trained.chosen_by} {max(0.0, trained.best_score):.3f}")
+    print(f"{state} at step {trained.steps}; {describe_best(trained)}")
     return name_files(path for path in (out / name for name in MADE) if path.exists())
 
 
@@ -115,6 +119,13 @@ def tune(
     smallest = f", smallest lesion {setting.smallest_lesion_mm3:g} mm3" if tuned.has_smallest_lesion else ""
     print(f"threshold {setting.threshold:g}{smallest}: {tuned.score_name} {tuned.score:.3f} ({setting.chosen_by})")
     return name_files(tuned.files)
+
+
+def describe_best(trained: "Trained") -> str:
+    """Return the best validation score in words; before the first validation there is none."""
+    if trained.best_score < 0:
+        return "no validation yet"
+    return f"best validation {trained.chosen_by} {trained.best_score:.3f}"
 
 
 def read_fold(text: str) -> int:
@@ -164,5 +175,5 @@ def _train_many(
     )  # fmt: skip
     for trained in done.trainings:
         state = "finished" if trained.is_finished else "stopped"
-        print(f"{trained.folder.name}: {state} at step {trained.steps}, {trained.chosen_by} {trained.best_score:.3f}")
+        print(f"{trained.folder.name}: {state} at step {trained.steps}; {describe_best(trained)}")
     return name_files([done.summary], failures=done.failures)

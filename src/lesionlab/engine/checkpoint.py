@@ -251,6 +251,13 @@ def _find(folder: Path) -> Path:
         for candidate in (place, _neighbours(place)[1]):
             if (candidate / _WEIGHTS).exists():
                 return candidate
+    if (folder / "last" / _WEIGHTS).exists():
+        raise CheckpointError(
+            "the best weights of a training",
+            found="none, as no validation has been done yet",
+            where=folder,
+            next_step=f"go on with the training, or give {folder / 'last'}",
+        )
     raise CheckpointError(
         "a checkpoint, or the folder of a training",
         found="none",

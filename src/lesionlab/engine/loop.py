@@ -133,11 +133,15 @@ class Loop:
             self._pace.restart()
             for batch in batches:
                 value = self._take_step(descent, batch)
-                best, memory_gib = max(0.0, self.progress.best_score), used_gib(self.fabric.device)
-                tracker.advance(f"loss {value:.3f}, best {self.plan.chosen_by} {best:.3f}, {memory_gib:.1f} GiB")
+                tracker.advance(self._tell(value))
                 self._validate_if_due(recorder, stop)
                 if self.progress.is_finished or is_wanted_anywhere(self.fabric, stop.is_wanted):
                     return
+
+    def _tell(self, loss: float) -> str:
+        """Return what the line of progress says; there is no best score before the first validation."""
+        best = f", best {self.plan.chosen_by} {self.progress.best_score:.3f}" if self.progress.validated else ""
+        return f"loss {loss:.3f}{best}, {used_gib(self.fabric.device):.1f} GiB"
 
     def _polling(self) -> tuple[torch.nn.Module, ...]:
         """Return the modules that look for a stop when called; a compiled one must not be looked into."""

@@ -1,5 +1,6 @@
 """Measure the training cases and resolve a recipe against them."""
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -19,6 +20,8 @@ from lesionlab.core.split_rule import learning_cases, name_cases
 from lesionlab.engine.sampling import index_slices
 from lesionlab.engine.store import StoredCase
 from lesionlab.engine.training_samples import samples_per_epoch
+
+logger = logging.getLogger(__name__)
 
 
 def divide_cases(cases: Sequence[Case], recipe: Recipe, *, where: str) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
@@ -90,6 +93,10 @@ def resolve(
     Raises:
         NameUnknownError, OptionError: The recipe names a network, loss, augmentation or option that does not exist.
     """
+    for cases, use in ((training, "training"), (validation, "validation")):
+        if cases and not measure(cases, labels).lesion_slices:
+            advice = "check what the values of the masks mean, or whether they were lost in a conversion"
+            logger.warning("no lesion in any of the %d %s cases: %s", len(cases), use, advice)
     samples = samples_per_epoch(training, labels, settings=recipe.sampling)
     steps_per_epoch = math.ceil(samples / recipe.training.batch)
     total_steps = recipe.training.steps or (recipe.training.epochs or 1) * steps_per_epoch

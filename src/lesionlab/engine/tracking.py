@@ -75,9 +75,7 @@ class Tracking:
         return run
 
     def _begin(self, plan: Plan, folder: Path) -> str:
-        name = plan.recipe.name
-        experiment = self._client.get_experiment_by_name(name)
-        key = experiment.experiment_id if experiment else self._client.create_experiment(name)
+        key = self._experiment(plan.recipe.name)
         made = {file: str((folder / file).resolve()) for file in ("best", "last", "tensorboard", "training.html")}
         run = self._client.create_run(key, run_name=folder.name, tags=made).info.run_id
         parameters = [_mlflow().entities.Param(name, value) for name, value in _parameters(plan)]
@@ -85,6 +83,17 @@ class Tracking:
             self._client.log_batch(run, params=parameters[first : first + _MOST_PARAMETERS])
         write_text_atomically(folder / RUN_FILE, run + "\n")
         return str(run)
+
+    def _experiment(self, name: str) -> str:
+        """Return the id of an experiment, which is begun unless another training does so meanwhile."""
+        if found := self._client.get_experiment_by_name(name):
+            return str(found.experiment_id)
+        try:
+            return str(self._client.create_experiment(name))
+        except _mlflow().exceptions.MlflowException:
+            if not (found := self._client.get_experiment_by_name(name)):
+                raise
+            return str(found.experiment_id)
 
 
 def check_tracking(where: str) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import itertools
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from lesionlab.core.metric import MaskPair, Metric, metric
 from lesionlab.core.postprocessing import Postprocessing
 from lesionlab.core.progress import track
 from lesionlab.core.storage import write_bytes_atomically, write_text_atomically
+from lesionlab.engine.case_files import read_mask
 from lesionlab.engine.checkpoint import open_checkpoint, save_postprocessing
 from lesionlab.engine.postprocess import to_masks
 from lesionlab.engine.predictor import Predictor
@@ -35,6 +37,8 @@ from lesionlab.workflows.tuning_choice import (
     warn_of_choice,
 )
 from lesionlab.workflows.validation_cases import find_validation_cases
+
+logger = logging.getLogger(__name__)
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 20))
 SMALLEST_LESIONS_MM3 = (0.0, 3.0, 6.0, 10.0, 15.0, 25.0, 50.0)
@@ -110,6 +114,8 @@ def tune(
             Postprocessing(threshold=threshold, smallest_lesion_mm3=size)
             for threshold, size in itertools.product(thresholds, smallest_lesions_mm3)
         ]
+        if not any(opened.plan.labels.regions_of(read_mask(case, opened.plan.labels).array).any() for case in cases):
+            logger.warning("no lesion in any of the %d validation cases: what is chosen says little", len(cases))
         tracked = track(cases, what="tuning", total=len(cases))
         scores = np.stack([_score_case(predictor, case, candidates=candidates, measured=measured) for case in tracked])
         means = scores.mean(axis=0)
