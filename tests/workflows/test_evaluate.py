@@ -169,6 +169,22 @@ def test_undeclared_values_are_refused(tmp_path: Path) -> None:
         evaluate_cases(tmp_path / "predictions", [case], LESION, protocols=["wmh2017"], out=tmp_path / "out")
 
 
+def test_an_infinite_score_is_counted_and_the_report_is_written(tmp_path: Path) -> None:
+    regions = {"WT": frozenset({1, 2, 3}), "TC": frozenset({1, 3}), "ET": frozenset({3})}
+    made = [
+        make_case(tmp_path, name, reference=lesion(4, 4, 2, value=3), predicted=lesion(*corner, value=3))
+        for name, corner in (("missed", (12, 12, 4)), ("found", (4, 4, 2)), ("nearly", (5, 4, 2)))
+    ]
+    done = evaluate_cases(
+        tmp_path / "predictions", made, Labels(regions=regions), protocols=["brats2025"], out=tmp_path / "out"
+    )
+    (summary,) = (one for one in done.report.summary if (one.region, one.metric) == ("ET", "matched_hd95_mm"))
+    assert (summary.n, summary.n_defined, summary.n_infinite) == (3, 2, 1)
+    assert np.isfinite(summary.mean)
+    assert "Infinity" not in (tmp_path / "out" / "summary.json").read_text()
+    assert "(1 infinite)" in done.page.read_text()
+
+
 def test_scores_two_arrays() -> None:
     scores = score(lesion(5, 4, 2), lesion(4, 4, 2), spacing_mm=(1.0, 1.0, 3.0), protocol="wmh2017")
     assert scores["dsc"] == 0.75
