@@ -64,9 +64,9 @@ def test_a_recipe_may_name_the_order():
 @pytest.mark.parametrize(
     ("cases", "said"),
     [
-        (cohort("a", None, "b", " "), "none for 2 of 4: c1, c3"),
+        (cohort("a", None, "b", None), "none for 2 of 4: c1, c3"),
         (cohort("a", "a"), "found 'a'"),
-        (cohort("stroke", "Stroke ", "healthy"), "spell each category one way"),
+        (cohort("stroke", "Stroke", "healthy"), "spell each category one way"),
         ([], "no case"),
     ],
 )

@@ -34,7 +34,7 @@ def categories_of(cases: Sequence[Case], recipe: Recipe, *, where: str) -> tuple
         LayoutError: A case has no category, or one that the recipe does not name; there are fewer than two categories;
             two of them differ by spaces or capital letters only.
     """
-    lacking = [case.id for case in cases if not (case.category or "").strip()]
+    lacking = [case.id for case in cases if not case.category]
     if lacking or not cases:
         raise LayoutError(
             "a category for every case of training and validation",
@@ -211,4 +211,4 @@ def _place(name: str) -> tuple[bool, float, str]:
         number = float(name)
     except ValueError:
         number = math.inf
-    return (name.strip().lower() not in WITHOUT_FINDING, number, name)
+    return (name.lower() not in WITHOUT_FINDING, number, name)
