@@ -7,8 +7,9 @@ alone (6). It counts as found when the other mask has at least one voxel in it.
 from dataclasses import dataclass
 from typing import ClassVar
 
+from lesionlab.core.components import Neighbours
 from lesionlab.core.metric import MaskPair, metric
-from lesionlab.metrics.components import LesionCounts, Neighbours, count_face_lesions, count_lesions
+from lesionlab.metrics.components import LesionCounts, count_face_lesions, count_lesions
 
 
 def _counts(pair: MaskPair, neighbours: Neighbours) -> LesionCounts:
