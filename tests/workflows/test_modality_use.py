@@ -4,6 +4,8 @@ import json
 import logging
 import re
 import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -17,9 +19,9 @@ from tiny_training import phantom, save
 from lesionlab.cli.main import main
 from lesionlab.core.case import Case
 from lesionlab.core.errors import LayoutError, OptionError
+from lesionlab.core.labels import LESION
 from lesionlab.engine.checkpoint import open_checkpoint
 from lesionlab.layouts.modality_names import SPELLINGS
-from lesionlab.layouts.opening import open_layout
 from lesionlab.workflows.check import check
 from lesionlab.workflows.made_by import read_maker
 from lesionlab.workflows.modality_use import ModalityUse, match_modalities, report_use, required_modalities
@@ -100,31 +102,45 @@ def test_an_unknown_modality_cannot_be_required():
         required_modalities(["flari"], ("flair", "t1"))
 
 
+class Named:
+    """A layout of one case with modalities of these names."""
+
+    def __init__(self, *modalities: str) -> None:
+        self.folder, self.modalities, self.labels, self.citation = Path("named"), modalities, LESION, ""
+
+    def cases(self) -> Iterator[Case]:
+        yield replace(case("a", *self.modalities), parts={self.modalities[0]: "0"})
+
+
 @pytest.mark.parametrize(
-    ("columns", "names"), [("T1w,FLAIR", "t1 is T1w"), ("t2f,T1n", "flair is t2f"), ("FLAIR,t1", "flair is FLAIR")]
+    ("names", "modalities", "matches"),
+    [
+        (("T1w", "FLAIR"), ("flair", "t1"), {"t1": "T1w", "flair": "FLAIR"}),
+        (("t2f", "T1n", "pd"), ("flair", "t1"), {"flair": "t2f", "t1": "T1n", "pd": "pd"}),
+        (("flair", "t1"), ("FLAIR", "T1w"), {"FLAIR": "flair", "T1w": "t1"}),
+        (("t1", "T1w"), ("t1",), {"t1": "t1", "T1w": "T1w"}),
+        (("t1", "mprage"), ("t1", "T1w"), {"t1": "t1", "T1w": "mprage"}),
+    ],
 )
-def test_columns_are_matched_by_their_usual_names(
-    scans: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture, columns: str, names: str
+def test_modalities_are_matched_by_their_usual_names(
+    names: tuple[str, ...], modalities: tuple[str, ...], matches: dict[str, str], caplog: pytest.LogCaptureFixture
 ):
-    files = [scans["flair" if name.lower() in ("flair", "t2f") else "t1"] for name in columns.split(",")]
-    data = write_table(tmp_path, f"id,{columns}", ("a", *files))
+    """The same name goes before another spelling; every other match is shown."""
     with caplog.at_level(logging.INFO):
-        layout = match_modalities(open_layout(data)[1], ("flair", "t1"))
-    (found,) = layout.cases()
-    assert {name: path.name for name, path in found.images.items()} == {"flair": "flair.nii.gz", "t1": "t1.nii.gz"}
-    assert names in caplog.text
+        layout = match_modalities(Named(*names), modalities)
+    (matched,) = layout.cases()
+    assert {name: path.name for name, path in matched.images.items()} == {
+        name: f"a_{own}.nii.gz" for name, own in matches.items()
+    }
+    assert set(layout.modalities) == set(matches)
+    assert set(matched.parts) == {next(name for name, own in matches.items() if own == names[0])}
+    for name, own in matches.items():
+        assert (f"{name} is {own} of the dataset" in caplog.text) == (name != own)
 
 
-def test_the_same_name_goes_before_another_spelling(scans: dict[str, str], tmp_path: Path):
-    data = write_table(tmp_path, "id,t1,T1w", ("a", scans["t1"], scans["flair"]))
-    (found,) = match_modalities(open_layout(data)[1], ("t1",)).cases()
-    assert found.images["t1"].name == "t1.nii.gz"
-
-
-def test_two_spellings_of_one_modality_are_refused(scans: dict[str, str], tmp_path: Path):
-    data = write_table(tmp_path, "id,T1w,mprage", ("a", scans["t1"], scans["flair"]))
+def test_two_spellings_of_one_modality_are_refused():
     with pytest.raises(LayoutError, match="T1w and mprage"):
-        match_modalities(open_layout(data)[1], ("t1",))
+        match_modalities(Named("T1w", "mprage"), ("t1",))
 
 
 def test_check_says_which_file_is_which_modality(

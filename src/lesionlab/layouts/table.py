@@ -1,5 +1,6 @@
 """A table of paths: the form for files that lie anyhow."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from lesionlab.layouts.modality_names import SPELLINGS, modality_named
 from lesionlab.layouts.tables import columns_of, read_table, split_named, tables_in
 
 CITATION = "no paper: the table is lesionlab's own form"
+
+logger = logging.getLogger(__name__)
 
 FACTS = ("id", "group", "site", "split", "category", "label", "brain_mask", "visit")
 """Columns that are no modality; all but the first may be left out."""
@@ -55,6 +58,9 @@ class Table:
         options = read_options(folder, used={"file", "regions", "ignored", "lesion_above"})
         self._path = _find_table(folder, name=options.file)
         self._columns = _meanings(read_table(self._path)[0], path=self._path)
+        renamed = [f"{name} is the column {column}" for column, name in self._columns.items() if column != name]
+        if renamed:
+            logger.info("%s: %s", self._path.name, ", ".join(renamed))
         self.modalities = tuple(name for name in self._columns.values() if name not in FACTS)
         self.labels = options.labels(LESION)
         self.citation = options.citation or CITATION

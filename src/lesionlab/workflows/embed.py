@@ -26,6 +26,7 @@ from lesionlab.engine.finished_work import FinishedWork
 from lesionlab.engine.images import write_image
 from lesionlab.layouts.opening import open_layout
 from lesionlab.pages.asymmetry_picture import draw_asymmetry
+from lesionlab.workflows.modality_use import match_modalities, report_use
 
 logger = logging.getLogger(__name__)
 
@@ -77,11 +78,13 @@ def embed(
     Raises:
         LesionlabError: The folder, the modality or the checkpoint cannot be used at all.
     """
-    _, layout = open_layout(data)
+    embedder = None if checkpoint is None else Embedder(checkpoint)
+    encoded = embedder.modalities if embedder else ()
+    layout = match_modalities(open_layout(data)[1], encoded)
     cases = select_split(layout.cases(), split, where=data)
     chosen = modality or _first_modality(cases, layout.modalities)
     _check_modality(chosen, cases)
-    embedder = None if checkpoint is None else Embedder(checkpoint)
+    report_use(cases, tuple(dict.fromkeys([chosen, *encoded])))
     with lock_folder(out):
         failures = work_through_cases(
             cases,
