@@ -5,6 +5,8 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from lesionlab.core.text_files import read_text
+
 LICENCE_KEYS = {
     "lesionlab.toml": ("licence",),
     "dataset_description.json": ("License",),
@@ -36,7 +38,7 @@ def find_citation(folder: Path) -> str:
 def _stated(folder: Path, keys_of: Mapping[str, tuple[str, ...]]) -> str:
     for name, keys in keys_of.items():
         try:
-            text = (folder / name).read_text(encoding="utf-8-sig")
+            text = read_text(folder / name)
             content = tomllib.loads(text) if name.endswith(".toml") else json.loads(text)
         except (OSError, ValueError):  # a file that is no such file states nothing
             continue
