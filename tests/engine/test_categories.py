@@ -110,7 +110,6 @@ def test_a_given_validation_split_is_kept():
     ("number", "change", "said"),
     [
         (7, {"category": "a"}, "one category in validation"),
-        (7, {"group": "p0"}, "p0 in both"),
         (7, {"category": "c"}, "no training case of c"),
     ],
 )
