@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
+from lesionlab.cli.ignored import refuse_ignored
 from lesionlab.cli.made_files import name_files
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ def compare(
         columns: CSV with a column case or patient and others.
         title: Heading of the page.
     """
+    if not by:
+        refuse_ignored(compare, locals(), "columns", because="only with --by")
+
     from lesionlab.workflows.compare import compare as run
 
     *reports, out = reports_and_out or ("",)

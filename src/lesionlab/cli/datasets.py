@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from lesionlab.cli.ignored import refuse_ignored
 from lesionlab.cli.made_files import name_files
 from lesionlab.cli.printing import print_table
 from lesionlab.cli.verbs import Data
@@ -34,6 +35,9 @@ def check(
         fix: Write a repaired copy of the dataset into this new folder, with a record of every change, and judge that.
         midplane: Also tell where the plane between the hemispheres lies in each head; seconds a case.
     """
+    if fix is not None:
+        refuse_ignored(check, locals(), "midplane", because="only without --fix")
+
     from lesionlab.workflows.check import check as run
     from lesionlab.workflows.check.finding import write_findings
 
@@ -81,6 +85,13 @@ def split(
         sealed_share: Of the patients, set aside as a test set that train and tune refuse and whose evaluations count.
         seed: Of all that is drawn; nnU-Net's folds have their own.
     """
+    if kind not in ("kfold", "nnunet"):
+        refuse_ignored(split, locals(), "folds", because="only with --kind kfold or nnunet")
+    if kind != "holdout":
+        refuse_ignored(split, locals(), "share", because="only with --kind holdout")
+    if kind not in ("kfold", "holdout") and not sealed_share:
+        refuse_ignored(split, locals(), "seed", because="only with --kind kfold or holdout, or --sealed-share")
+
     from rich.table import Table
 
     from lesionlab.workflows.splits import split as run

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tyro.conf import UseAppendAction
 
 from lesionlab.cli.durations import read_limit
+from lesionlab.cli.ignored import refuse_ignored
 from lesionlab.cli.made_files import name_files
 from lesionlab.cli.verbs import CheckpointFolder, Data, Out, RecipeName
 from lesionlab.core.errors import OptionError
@@ -60,11 +61,15 @@ def train(
         mlflow: Keep settings and numbers in MLflow too: the file of a database, such as mlflow.db, or a server's URL.
     """
     if seeds > 1 or fold == "all" or cluster is not None:
+        refuse_ignored(train, locals(), "stop_after", because="only for a single training")
         return _train_many(
             recipe, data, out, fold=fold, seeds=seeds, change=change, start_from=start_from, store=store,
             workers=workers, max_time=max_time, extend=extend, fraction=fraction, split_file=split_file,
             cluster=cluster, mlflow=mlflow,
         )  # fmt: skip
+
+    if not (out / "last").exists():
+        refuse_ignored(train, locals(), "extend", because="only for a training that has begun")
 
     from lesionlab.workflows.train import train as run
 
@@ -110,7 +115,10 @@ def tune(
         split_file: Which case is in which part; its test cases are refused, and a search takes a fold of it.
     """
     if hyperparameters is not None:
+        refuse_ignored(tune, locals(), "score", because="only without --hyperparameters")
         return _search(hyperparameters, data, checkpoint, workers=workers, split_file=split_file)
+
+    refuse_ignored(tune, locals(), "workers", because="only with --hyperparameters")
 
     from lesionlab.workflows.tune import tune as run
 

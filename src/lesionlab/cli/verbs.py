@@ -1,11 +1,13 @@
 """One short function per verb; what a verb needs is loaded inside it, so that help is quick."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
 from lesionlab.cli.comparing import follow_lesions
+from lesionlab.cli.ignored import refuse_ignored
 from lesionlab.cli.made_files import name_files
 from lesionlab.cli.printing import print_table
 
@@ -110,15 +112,10 @@ def evaluate(
         change_mm3: Least change of a lesion's volume that counts then.
         workers: Processes that score cases.
     """
+    _refuse_ignored_by_evaluate(locals())
     if longitudinal:
         return follow_lesions(
-            predictions,
-            data,
-            out,
-            percent=change_percent,
-            mm3=change_mm3,
-            split=split,
-            split_file=split_file,
+            predictions, data, out, percent=change_percent, mm3=change_mm3, split=split, split_file=split_file
         )
     if modality_subsets:
         return evaluate_subsets(predictions, data, out, split=split, split_file=split_file)
@@ -144,6 +141,16 @@ def evaluate(
         cases = f"{line.n_defined} of {line.n}{infinite}"
         print(f"{line.protocol:<18} {line.region:<8} {line.metric:<16} {shown} ({cases})")
     return name_files(evaluation.files)
+
+
+def _refuse_ignored_by_evaluate(given: Mapping[str, Any]) -> None:
+    if given["longitudinal"]:
+        refuse_ignored(evaluate, given, "modality_subsets", because="only without --longitudinal")
+    else:
+        refuse_ignored(evaluate, given, "change_percent", "change_mm3", because="only with --longitudinal")
+    if given["longitudinal"] or given["modality_subsets"]:
+        because = "only without --longitudinal and --modality-subsets"
+        refuse_ignored(evaluate, given, "protocol", "title", "workers", because=because)
 
 
 def import_weights(

@@ -16,6 +16,7 @@ import lesionlab.networks  # noqa: F401  # registers what a plan may name
 from lesionlab.core.case import Case
 from lesionlab.core.errors import OptionError
 from lesionlab.core.folder_lock import lock_folder
+from lesionlab.core.labels import Labels
 from lesionlab.core.metric import MaskPair, Metric, metric
 from lesionlab.core.postprocessing import Postprocessing
 from lesionlab.core.progress import track
@@ -114,8 +115,7 @@ def tune(
             Postprocessing(threshold=threshold, smallest_lesion_mm3=size)
             for threshold, size in itertools.product(thresholds, smallest_lesions_mm3)
         ]
-        if not any(opened.plan.labels.regions_of(read_mask(case, opened.plan.labels).array).any() for case in cases):
-            logger.warning("no lesion in any of the %d validation cases: what is chosen says little", len(cases))
+        _warn_of_no_lesion(cases, opened.plan.labels)
         tracked = track(cases, what="tuning", total=len(cases))
         scores = np.stack([_score_case(predictor, case, candidates=candidates, measured=measured) for case in tracked])
         means = scores.mean(axis=0)
@@ -140,6 +140,11 @@ def tune(
             has_smallest_lesion=True,
             files=files,
         )
+
+
+def _warn_of_no_lesion(cases: Sequence[Case], labels: Labels) -> None:
+    if not any(labels.regions_of(read_mask(case, labels).array).any() for case in cases):
+        logger.warning("no lesion in any of the %d validation cases: what is chosen says little", len(cases))
 
 
 def _fraction(score: str) -> Metric:
