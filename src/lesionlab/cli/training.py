@@ -70,13 +70,10 @@ def train(
 
     if not (out / "last").exists():
         refuse_ignored(train, locals(), "extend", because="only for a training that has begun")
-
     from lesionlab.workflows.train import train as run
 
     trained = run(
-        recipe,
-        data,
-        out,
+        recipe, data, out,
         changes=change,
         start_from=start_from,
         store=store,
@@ -88,7 +85,7 @@ def train(
         split_file=split_file,
         fold=None if fold is None else read_fold(fold),
         mlflow=mlflow,
-    )
+    )  # fmt: skip
     state = "finished" if trained.is_finished else "stopped, to be gone on with"
     print(f"{state} at step {trained.steps}; {describe_best(trained)}")
     return name_files(path for path in (out / name for name in MADE) if path.exists())

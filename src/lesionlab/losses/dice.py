@@ -96,4 +96,5 @@ def dice_loss(
     if absent != "skip":
         return losses.mean()
     is_present = all_reference > 0
-    return batch_mean(torch.where(is_present, losses, 0.0).sum(), is_present.sum())
+    mean: Tensor = batch_mean(torch.where(is_present, losses, 0.0).sum(), is_present.sum())
+    return mean
