@@ -92,9 +92,8 @@ def dice_loss(
     )
     shared, all_predicted, all_reference = batch_sum(sums) if over == "batch" else sums
     numerator = 2 * shared + (smoothing if absent == "ordinary" else 0.0)
-    losses = 1 - numerator / (all_predicted + all_reference + smoothing)
+    losses: Tensor = 1 - numerator / (all_predicted + all_reference + smoothing)
     if absent != "skip":
         return losses.mean()
     is_present = all_reference > 0
-    mean: Tensor = batch_mean(torch.where(is_present, losses, 0.0).sum(), is_present.sum())
-    return mean
+    return batch_mean(torch.where(is_present, losses, 0.0).sum(), is_present.sum())
