@@ -40,6 +40,16 @@ def test_noisy_air_is_no_foreground(noise: float):
     np.testing.assert_array_equal(find_foreground(image, rule="above_background"), inside)
 
 
+@pytest.mark.parametrize("sigma", [10.0, 20.0, 30.0])
+def test_the_noise_of_a_magnitude_image_is_air(sigma: float):
+    _, inside = head(0.0)
+    noise = np.random.default_rng(1).normal(0, sigma, (2, *inside.shape))
+    magnitude = np.hypot(np.where(inside, 400.0, 0.0) + noise[0], noise[1]).astype(np.float32)
+    foreground = find_foreground(magnitude, rule="above_background")
+    assert foreground[inside].all()
+    assert foreground[~inside].mean() < 0.4
+
+
 def test_one_dark_voxel_misleads_only_the_published_rule():
     image, inside = head(3.0)
     image[20, 20, 5] = -500

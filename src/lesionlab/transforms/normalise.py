@@ -19,7 +19,8 @@ _SHARE_OF_RANGE = 0.05
 """Foreground begins this far from the background towards the brightest tissue."""
 
 _DARKER_SHARE = 0.02
-"""Where more voxels than this are clearly darker than the edges of a scan, its edges are not air."""
+"""Where more voxels than this, beside what noise makes of the edges themselves, are clearly darker than the edges of a
+scan, these are not air."""
 
 _NOISE_FLOOR = 0.08
 _HIGHEST_AIR = 0.25
@@ -61,8 +62,8 @@ def foreground_level(image: Float32[np.ndarray, "x y z"], *, rule: Foreground, m
     edges, voxels = _corner_columns(image), _every_second_column(image)
     background, brightest = float(np.median(edges)), float(np.percentile(voxels, 99.5))
     margin = max(_SHARE_OF_RANGE * (brightest - background), 1e-8)
-    is_darkest = float(np.mean(voxels < background - margin)) <= _DARKER_SHARE
-    is_air = is_darkest and _are_air(edges, brightest=brightest, modality=modality)
+    darker, noise = (float(np.mean(part < background - margin)) for part in (voxels, edges))
+    is_air = darker <= noise + _DARKER_SHARE and _are_air(edges, brightest=brightest, modality=modality)
     return background + margin if is_air else -np.inf
 
 
