@@ -85,7 +85,8 @@ def test_gradient_reaches_every_parameter(module: nn.Module) -> None:
     generator = torch.Generator().manual_seed(2)
     sum((tensor * torch.randn(tensor.shape, generator=generator)).sum() for tensor in tensors_of(output)).backward()
     silent = [name for name, part in module.named_parameters() if part.grad is None or not part.grad.any()]
-    assert not silent
+    # That of a bias before a norm is 0 but for rounding; a layer that nothing reaches is found by its weights.
+    assert not [name for name in silent if not name.endswith(".bias")]
 
 
 def test_batch_items_do_not_mix(module: nn.Module) -> None:
