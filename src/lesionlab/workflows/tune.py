@@ -22,7 +22,7 @@ from lesionlab.core.postprocessing import Postprocessing
 from lesionlab.core.progress import track
 from lesionlab.core.storage import write_bytes_atomically, write_text_atomically
 from lesionlab.engine.case_files import read_mask
-from lesionlab.engine.checkpoint import open_checkpoint, save_postprocessing
+from lesionlab.engine.checkpoint import Checkpoint, open_checkpoint, save_postprocessing
 from lesionlab.engine.postprocess import to_masks
 from lesionlab.engine.predictor import Predictor
 from lesionlab.pages.tuning_plot import draw_surface
@@ -109,37 +109,50 @@ def tune(
             setting, value, files = tune_categories(opened, cases, score=named, thresholds=thresholds, said=said)
             files = (*files, card_postprocessing(opened, setting))
             return Tuned(postprocessing=setting, score=value, score_name=named, has_smallest_lesion=False, files=files)
-        measured = _fraction(score)
-        predictor = Predictor(opened, opened.plan.recipe.inference)
-        candidates = [
-            Postprocessing(threshold=threshold, smallest_lesion_mm3=size)
-            for threshold, size in itertools.product(thresholds, smallest_lesions_mm3)
-        ]
-        _warn_of_no_lesion(cases, opened.plan.labels)
-        tracked = track(cases, what="tuning", total=len(cases))
-        scores = np.stack([_score_case(predictor, case, candidates=candidates, measured=measured) for case in tracked])
-        means = scores.mean(axis=0)
-        choice = choose_setting(candidates, means, leave_one_out_means(scores))
-        how = describe_choice(choice, means, score=f"mean {score}", cases=said)
-        setting = candidates[choice.place].model_copy(update={"chosen_by": how})
-        warn_of_choice(setting, cases=len(cases), thresholds=thresholds, smallest_lesions_mm3=smallest_lesions_mm3)
-        save_postprocessing(opened, setting)
-        table = _table(candidates, means, choice, score=score)
-        surface = means.reshape(len(thresholds), len(smallest_lesions_mm3))
-        picture = draw_surface(
-            surface, thresholds=thresholds, sizes=smallest_lesions_mm3, score=score, chosen=choice.place
+        return _tune_masks(
+            opened, cases, score=score, thresholds=thresholds, smallest_lesions_mm3=smallest_lesions_mm3, said=said
         )
-        write_text_atomically(opened.folder / TABLE_FILE, table)
-        write_bytes_atomically(opened.folder / PICTURE_FILE, picture)
-        made = (opened.folder / name for name in (TABLE_FILE, PICTURE_FILE, "postprocessing.json"))
-        files = (*made, card_postprocessing(opened, setting))
-        return Tuned(
-            postprocessing=setting,
-            score=float(means[choice.place]),
-            score_name=score,
-            has_smallest_lesion=True,
-            files=files,
-        )
+
+
+def _tune_masks(
+    opened: Checkpoint,
+    cases: Sequence[Case],
+    *,
+    score: str,
+    thresholds: Sequence[float],
+    smallest_lesions_mm3: Sequence[float],
+    said: str,
+) -> Tuned:
+    """Choose threshold and smallest lesion of a segmentation; see `tune`."""
+    measured = _fraction(score)
+    predictor = Predictor(opened, opened.plan.recipe.inference)
+    candidates = [
+        Postprocessing(threshold=threshold, smallest_lesion_mm3=size)
+        for threshold, size in itertools.product(thresholds, smallest_lesions_mm3)
+    ]
+    _warn_of_no_lesion(cases, opened.plan.labels)
+    tracked = track(cases, what="tuning", total=len(cases))
+    scores = np.stack([_score_case(predictor, case, candidates=candidates, measured=measured) for case in tracked])
+    means = scores.mean(axis=0)
+    choice = choose_setting(candidates, means, leave_one_out_means(scores))
+    how = describe_choice(choice, means, score=f"mean {score}", cases=said)
+    setting = candidates[choice.place].model_copy(update={"chosen_by": how})
+    warn_of_choice(setting, cases=len(cases), thresholds=thresholds, smallest_lesions_mm3=smallest_lesions_mm3)
+    save_postprocessing(opened, setting)
+    table = _table(candidates, means, choice, score=score)
+    surface = means.reshape(len(thresholds), len(smallest_lesions_mm3))
+    picture = draw_surface(surface, thresholds=thresholds, sizes=smallest_lesions_mm3, score=score, chosen=choice.place)
+    write_text_atomically(opened.folder / TABLE_FILE, table)
+    write_bytes_atomically(opened.folder / PICTURE_FILE, picture)
+    made = (opened.folder / name for name in (TABLE_FILE, PICTURE_FILE, "postprocessing.json"))
+    files = (*made, card_postprocessing(opened, setting))
+    return Tuned(
+        postprocessing=setting,
+        score=float(means[choice.place]),
+        score_name=score,
+        has_smallest_lesion=True,
+        files=files,
+    )
 
 
 def _warn_of_no_lesion(cases: Sequence[Case], labels: Labels) -> None:
