@@ -21,9 +21,10 @@ import os, sys
 from pathlib import Path
 from lesionlab.core.folder_lock import lock_folder
 with lock_folder(Path(sys.argv[1])):
-    child = os.fork() if "fork" in sys.argv else None
-    if child != 0:
-        print(child, flush=True)
+    if "fork" not in sys.argv:
+        print(os.getpid(), flush=True)
+    elif os.fork() == 0:
+        print(os.getpid(), flush=True)  # once forking is over for the worker, too
     sys.stdin.read()
 """
 

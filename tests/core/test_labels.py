@@ -195,3 +195,21 @@ def test_a_limit_for_the_files_of_a_dataset_is_none_for_predictions():
 def test_a_limit_reads_any_number(limit: float, array: list[float], lesion: list[int]):
     labels = Labels(regions={"lesion": frozenset({1})}, lesion_above=limit)
     assert labels.stored_values(np.array(array)).tolist() == lesion
+
+
+@pytest.mark.parametrize(
+    ("regions", "ignored", "problem"),
+    [
+        ({"lesion": {0}}, set(), "the value 0"),
+        ({"lesion": {1, -1}}, set(), "the value -1"),
+        ({"lesion": {40_000}}, set(), "the value 40000"),
+        ({"lesion": {1}}, {0}, "the value 0"),
+        ({"lesion": set()}, set(), "no value of lesion"),
+        ({"lesion": {1, 2}}, {2}, "2 in a region and ignored"),
+    ],
+)
+def test_a_declaration_that_no_mask_can_follow_is_refused(
+    regions: dict[str, set[int]], ignored: set[int], problem: str
+):
+    with pytest.raises(LabelError, match=problem):
+        Labels(regions={name: frozenset(values) for name, values in regions.items()}, ignored=frozenset(ignored))

@@ -32,6 +32,12 @@ def test_regions_and_what_is_ignored(tmp_path: Path):
     assert labels.ignored == {4}
 
 
+def test_regions_may_be_said_beside_the_description(tmp_path: Path):
+    describe(tmp_path, channel_names={"0": "FLAIR"}, labels={"background": 0, "edema": 1, "core": 2, "enhancing": 3})
+    (tmp_path / "lesionlab.toml").write_text("regions = { WT = [1, 2, 3], TC = [2, 3], ET = [3] }")
+    assert NnunetRaw(tmp_path).labels.regions == {"WT": {1, 2, 3}, "TC": {2, 3}, "ET": {3}}
+
+
 def test_version_1(tmp_path: Path):
     described = {"modality": {"0": "T1", "1": "t2-FLAIR", "10": "CT"}, "labels": {"0": "background", "1": "liver"}}
     pair = {"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"}

@@ -73,13 +73,33 @@ class Labels:
     colours: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse regions whose masks would be written elsewhere.
+        """Refuse names that lead out of a folder, values that no mask can hold, and values of two meanings.
 
         Raises:
             UnsafeNameError: A region's name cannot be part of a file's name.
+            LabelError: A region has no value, a value is not from 1 to 32,767, or one is ignored and in a region.
         """
         for region in self.regions:
             check_name(region, what="a region", where="the names of regions")
+        if problem := self._problem():
+            raise LabelError(
+                f"regions of stored values from 1 to {LARGEST_VALUE}, none of them ignored",
+                found=problem,
+                where="the meaning of the masks",
+                next_step="correct regions and ignored values (docs/layouts.md)",
+            )
+
+    def _problem(self) -> str:
+        """Return in a few words what is wrong with the values; empty where nothing is."""
+        empty = [name for name, values in self.regions.items() if not values]
+        if empty:
+            return f"no value of {empty[0]}"
+        declared: frozenset[int] = frozenset().union(*self.regions.values())
+        outside = sorted(value for value in declared | self.ignored if not 1 <= value <= LARGEST_VALUE)
+        if outside:
+            return f"the value {outside[0]}"
+        both = sorted(declared & self.ignored)
+        return f"{both[0]} in a region and ignored" if both else ""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -36,9 +36,9 @@ class Msd:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._described = read_dataset_json(folder)
-        self._options = read_options(folder, used={"patient"})
+        self._options = read_options(folder, used={"patient", "regions", "ignored"})
         self.modalities = self._described.modalities
-        self.labels = self._described.regions()
+        self.labels = self._options.labels(self._described.regions())
         self.citation = self._options.citation or CITATION
 
     def cases(self) -> Iterator[Case]:

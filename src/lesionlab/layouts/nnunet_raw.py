@@ -66,11 +66,11 @@ class NnunetRaw:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         described = read_dataset_json(folder)
-        self._options = read_options(folder, used={"fold", "patient"})
+        self._options = read_options(folder, used={"fold", "patient", "regions", "ignored"})
         self._endings = _endings(described.file_ending, folder)
         self._listed = described.dataset
         self.modalities = described.modalities
-        self.labels = described.regions()
+        self.labels = self._options.labels(described.regions())
         self.citation = self._options.citation or described.reference or CITATION
 
     def cases(self) -> Iterator[Case]:
