@@ -43,6 +43,14 @@ def test_a_search_is_gone_on_with(cohort: Path, tiny_recipe: str, shared_store: 
     }
 
 
+def test_a_fold_of_no_split_file_is_refused(tmp_path: Path):
+    study = tmp_path / "study.toml"
+    study.write_text(f"fold = 1\n{STUDY.format(recipe='demo', trials=1)}")
+    with pytest.raises(OptionError, match="fold has one only with --split-file"):
+        search(study, "wmh2017:nowhere", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("text", ["recipe = 3", 'recipe = "a"\ntrials = 2', "no toml"])
 def test_what_is_no_study_is_refused(tmp_path: Path, text: str):
     (tmp_path / "study.toml").write_text(text)

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lesionlab.core.errors import OptionError
+from lesionlab.core.ignored_option import ignored_option
 
 
 def refuse_ignored(command: Callable[..., int], given: Mapping[str, Any], *names: str, because: str) -> None:
@@ -23,9 +23,5 @@ def refuse_ignored(command: Callable[..., int], given: Mapping[str, Any], *names
     for name in names:
         if given[name] != parameters[name].default:
             option = "--" + name.replace("_", "-")
-            raise OptionError(
-                f"options that have an effect here; {option} has one {because}",
-                found=f"{option} {given[name]}".removesuffix(" True"),
-                where=f"lesionlab {command.__name__}",
-                next_step=f"leave {option} out, or use it {because}",
-            )
+            where = f"lesionlab {command.__name__}"
+            raise ignored_option(option, value=given[name], because=because, where=where)

@@ -170,6 +170,9 @@ def _train_many(
     cluster: str | None,
     mlflow: str | None,
 ) -> int:
+    if not any(out.glob("*/last")):
+        refuse_ignored(train, locals(), "extend", because="only for trainings of which one has begun")
+
     from lesionlab.workflows.train_many import folds_of, train_many
 
     folds = () if fold is None else folds_of(split_file) if fold == "all" else (read_fold(fold),)

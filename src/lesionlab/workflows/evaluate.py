@@ -14,6 +14,7 @@ from jaxtyping import Shaped
 from lesionlab.core.case import Case, Split
 from lesionlab.core.errors import GridError, LesionlabError, OptionError
 from lesionlab.core.folder_lock import lock_folder
+from lesionlab.core.ignored_option import ignored_option
 from lesionlab.core.labels import Labels
 from lesionlab.core.lesion_table import LESIONS_FILE, LesionRow, write_lesions
 from lesionlab.core.metric import Spacing
@@ -150,7 +151,7 @@ def evaluate(
     """Score the predicted mask of every case of a dataset; write tables, summary and page.
 
     A table of probabilities of categories, or a folder with such a ``categories.csv`` as a classifier's prediction
-    leaves it, is scored as a classification, whatever the protocols.
+    leaves it, is scored as a classification, which has neither protocols nor workers.
 
     Where `lesionlab predict` made the predictions, the result is added to the model card of its checkpoint.
 
@@ -167,13 +168,16 @@ def evaluate(
         workers: Processes that score cases; the scores do not depend on it.
 
     Raises:
+        OptionError: Protocols or workers are given for a classification.
         LesionlabError: As `evaluate_cases`, or the folder does not follow its layout.
     """
+    table = _find_categories(predictions)
+    if table is not None:
+        _refuse_ignored(protocols, workers, where=table)
     name, layout = open_divided(data, split_file)
     cases = select_split(layout.cases(), split, where=data)
     with lock_folder(out):
-        table = predictions / TABLE_FILE if predictions.is_dir() else predictions
-        if table.is_file() and not is_table_of_pairs(table):
+        if table is not None:
             makers = makers_of_categories(table, [case.id for case in cases])
             provenance = _provenance(makers, predictions, cases, out=out, split_file=split_file)
             shown = join_notices(notice, provenance)
@@ -195,6 +199,21 @@ def evaluate(
             )
         card = _note_on_card(found, cases, data=name, citation=find_citation(layout.folder), title=title, notice=notice)
         return replace(found, files=(*found.files, *card))
+
+
+def _find_categories(predictions: Path) -> Path | None:
+    """Return the table of probabilities of categories that predictions are; None where they are masks."""
+    table = predictions / TABLE_FILE if predictions.is_dir() else predictions
+    return table if table.is_file() and not is_table_of_pairs(table) else None
+
+
+def _refuse_ignored(protocols: Sequence[str], workers: int, *, where: Path) -> None:
+    """Refuse what a classification makes no use of."""
+    because = "only for predicted masks, not for probabilities of categories"
+    if tuple(protocols) != (OFFICIAL,):
+        raise ignored_option("--protocol", value=",".join(protocols), because=because, where=where)
+    if workers != 1:
+        raise ignored_option("--workers", value=workers, because=because, where=where)
 
 
 def evaluate_cases(

@@ -36,7 +36,7 @@ from lesionlab.workflows.modality_use import (
     required_modalities,
 )
 from lesionlab.workflows.predict_categories import predict_categories
-from lesionlab.workflows.prediction_options import change_inference, change_postprocessing
+from lesionlab.workflows.prediction_options import change_inference, change_postprocessing, check_probability_maps
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +94,7 @@ def predict(
         LesionlabError: The checkpoint or the folder cannot be used at all.
     """
     opened = open_checkpoint(checkpoint)
+    check_probability_maps(opened, save_probabilities=save_probabilities)
     opened = change_postprocessing(opened, threshold=threshold, smallest_lesion_mm3=smallest_lesion_mm3)
     inference = change_inference(opened, overlap=overlap, flips=flips)
     modalities = opened.plan.recipe.modalities

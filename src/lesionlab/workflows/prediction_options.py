@@ -6,12 +6,14 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from lesionlab.core.errors import OptionError
+from lesionlab.core.ignored_option import ignored_option
 from lesionlab.core.postprocessing import GIVEN
 from lesionlab.core.recipe import Inference
 from lesionlab.engine.checkpoint import Checkpoint
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
+_SEGMENTS = "only of a network that segments"
 _OPTIONS = {"smallest_lesion_mm3": "--smallest-lesion"}
 """Options whose name is not that of the setting."""
 
@@ -22,8 +24,8 @@ def change_inference(checkpoint: Checkpoint, *, overlap: float | None, flips: bo
     Raises:
         OptionError: A value is out of its range, or means nothing to a classifier.
     """
-    if overlap is not None and checkpoint.plan.categories:
-        raise _useless("--overlap", "a network that slides windows over a scan", "it sees the whole scan at once")
+    if overlap is not None:
+        _refuse_of_classifier(checkpoint, "--overlap", overlap, because="only of a network that slides windows")
     return _changed(checkpoint.plan.recipe.inference, {"overlap": overlap, "flips": flips})
 
 
@@ -37,13 +39,23 @@ def change_postprocessing(
     """
     if threshold is None and smallest_lesion_mm3 is None:
         return checkpoint
-    categories = checkpoint.plan.categories
-    if categories and smallest_lesion_mm3 is not None:
-        raise _useless("--smallest-lesion", "a network that segments lesions", "it finds no lesion")
-    if len(categories) > 2:
-        raise _useless("--threshold", "a classifier of two categories", "the likeliest of several categories counts")
+    if smallest_lesion_mm3 is not None:
+        _refuse_of_classifier(checkpoint, "--smallest-lesion", smallest_lesion_mm3, because=_SEGMENTS)
+    if len(checkpoint.plan.categories) > 2:
+        because = "only of a classifier of two categories, for of several the likeliest counts"
+        raise ignored_option("--threshold", value=threshold, because=because, where=checkpoint.folder)
     given = {"threshold": threshold, "smallest_lesion_mm3": smallest_lesion_mm3, "chosen_by": GIVEN}
     return replace(checkpoint, postprocessing=_changed(checkpoint.postprocessing, given))
+
+
+def check_probability_maps(checkpoint: Checkpoint, *, save_probabilities: bool) -> None:
+    """Refuse to save probability maps of a classifier, whose table has every probability as it is.
+
+    Raises:
+        OptionError: They are asked for, and there are none.
+    """
+    if save_probabilities:
+        _refuse_of_classifier(checkpoint, "--save-probabilities", True, because=_SEGMENTS)
 
 
 def _changed(settings: Settings, changes: dict[str, float | bool | str | None]) -> Settings:
@@ -59,5 +71,6 @@ def _changed(settings: Settings, changes: dict[str, float | bool | str | None]) 
         ) from error
 
 
-def _useless(option: str, wanted: str, reason: str) -> OptionError:
-    return OptionError(wanted, found=f"a classifier: {reason}", where=option, next_step="leave it out")
+def _refuse_of_classifier(checkpoint: Checkpoint, option: str, value: object, *, because: str) -> None:
+    if checkpoint.plan.categories:
+        raise ignored_option(option, value=value, because=because, where=checkpoint.folder)

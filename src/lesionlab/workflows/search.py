@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationErr
 
 from lesionlab.core.augmentation import augmentation
 from lesionlab.core.errors import OptionError
+from lesionlab.core.ignored_option import ignored_option
 from lesionlab.core.loss import loss
 from lesionlab.core.network import network
 from lesionlab.core.problems import first_problem
@@ -138,10 +139,12 @@ def search(
         split_file: Which case is for training and validation; the study's fold of it validates.
 
     Raises:
-        OptionError: The study cannot be read, or Optuna is not installed.
+        OptionError: The study cannot be read, names a fold without a split file, or Optuna is not installed.
         LesionlabError: Recipe or data cannot be used.
     """
     settings = read_study(study_file)
+    if split_file is None and "fold" in settings.model_fields_set:
+        raise ignored_option("fold", value=f"= {settings.fold}", because="only with --split-file", where=study_file)
     recipe = read_recipe(settings.recipe, changes=settings.changes)
     study = _open_study(settings, out)
 
