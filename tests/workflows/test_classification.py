@@ -12,7 +12,7 @@ import pytest
 from category_cohort import rows_of, write_table
 
 from lesionlab.cli.main import main
-from lesionlab.core.errors import CheckpointError, LayoutError, LesionlabError, OptionError
+from lesionlab.core.errors import CheckpointError, LayoutError, LesionlabError, OptionError, RecipeError
 from lesionlab.core.report import Report
 from lesionlab.engine.checkpoint import open_checkpoint
 from lesionlab.workflows.check import check
@@ -136,6 +136,15 @@ def test_a_damaged_scan_does_not_stop_the_others(classifier: Trained, tmp_path: 
     found = predict(classifier.folder, write_table(tmp_path, rows), tmp_path / "said")
     assert list(found.failures) == ["case01"]
     assert [row["case"] for row in table(found.files[0])] == ["case00", "case02"]
+
+
+@pytest.mark.parametrize("change", ["sampling.size=[32,32,32]", "network.options.heads=[2,2,2,2]"])
+def test_what_does_not_fit_the_network_is_refused_before_cases_are_prepared(
+    categories: str, classifier_recipe: str, tmp_path: Path, change: str
+):
+    with pytest.raises(RecipeError, match=r"keys network\.options and sampling\.size"):
+        train(classifier_recipe, categories, tmp_path / "run", changes=[change])
+    assert not (tmp_path / "run").exists()
 
 
 def test_windows_are_refused(classifier: Trained, categories: str, tmp_path: Path):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lesionlab.blocks.depthwise import DepthwiseConv
 from lesionlab.blocks.drop_path import DropPath
+from lesionlab.blocks.full_precision import full_precision
 
 
 class BiLevelRouting(nn.Module):
@@ -60,7 +61,7 @@ class BiLevelRouting(nn.Module):
     @torch.no_grad()
     def chosen_windows(self, tokens: Float[Tensor, "batch y x channel"]) -> Int[Tensor, "batch window route"]:
         """Return the indices, in row-major order of windows, of those that each window looks at."""
-        with torch.autocast(tokens.device.type, enabled=False):
+        with full_precision(tokens.device):
             mean = reduce(
                 tokens.float(), "b (i y) (j x) c -> b (i j) c", "mean", y=self.window, x=self.window
             )  # projecting the mean is the mean of the projections

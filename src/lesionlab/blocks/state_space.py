@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lesionlab.blocks.depthwise import DepthwiseConv
 from lesionlab.blocks.drop_path import DropPath
+from lesionlab.blocks.full_precision import full_precision
 from lesionlab.blocks.state_space_scan import bidirectional_scan, causal_scan, noncausal_scan
 
 ScanOrder: TypeAlias = Literal["noncausal", "causal", "bidirectional"]
@@ -64,7 +65,7 @@ class StateSpace(nn.Module):
         rows = torch.split(self.expand.weight, [self.parts[0], sum(self.parts), self.heads])
         gate, mixed, step = (F.linear(tokens, row) for row in rows)
         values, keys, queries = torch.split(F.silu(self.conv(mixed)).flatten(1, 2), self.parts, dim=2)
-        with torch.autocast(tokens.device.type, enabled=False):
+        with full_precision(tokens.device):
             step = F.softplus(step.flatten(1, 2).float() + self.step_bias)
             values = rearrange(values.float(), "b token (head c) -> b token head c", head=self.heads)
             scan, decay = SCANS[self.order], self.log_decay.exp()

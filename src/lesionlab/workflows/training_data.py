@@ -15,6 +15,7 @@ from lesionlab.core.recipe import Recipe
 from lesionlab.core.split_rule import learning_cases, name_cases, test_cases
 from lesionlab.engine.categories import categories_of, divide_by_category, resolve_categories
 from lesionlab.engine.few_shot import take_fraction
+from lesionlab.engine.network_fit import check_network_fits
 from lesionlab.engine.planning import complete, complete_for, divide_cases, resolve
 from lesionlab.engine.store import StoredCase, store_cases
 from lesionlab.workflows.modality_use import match_modalities
@@ -98,8 +99,13 @@ def choose_cases(recipe: Recipe, layout: Layout, *, where: str, fraction: float 
     """
     layout = match_modalities(layout, recipe.modalities)
     _check_modalities(recipe, layout)
-    if recipe.task == "classify":
-        return _choose_by_category(recipe, layout, where=where, fraction=fraction)
+    choose = _choose_by_category if recipe.task == "classify" else _choose_with_masks
+    chosen = choose(recipe, layout, where=where, fraction=fraction)
+    check_network_fits(chosen.recipe, outputs=chosen.outputs)
+    return chosen
+
+
+def _choose_with_masks(recipe: Recipe, layout: Layout, *, where: str, fraction: float) -> TrainingData:
     wanted = complete(recipe, layout.labels)
     cases = _with_masks(layout, where=where)
     training, validation = divide_cases(cases, wanted, where=where)
