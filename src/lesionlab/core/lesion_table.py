@@ -81,7 +81,7 @@ def read_lesions(path: Path) -> tuple[LesionRow, ...]:
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             return tuple(_lesion(cells) for cells in csv.DictReader(stream))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise StorageError(
             "a table of lesions",
             found=f"{type(error).__name__}: {error}",

@@ -6,10 +6,11 @@ The page that people read is made of it by `lesionlab.pages.model_card_page`. Wh
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from lesionlab.core.case import DataKind
 from lesionlab.core.errors import CheckpointError
+from lesionlab.core.json_files import JsonFile
 from lesionlab.core.storage import write_text_atomically
 
 RECORD_FILE = "model_card.json"
@@ -146,6 +147,14 @@ class ModelCard(_Frozen):
         return self.model_copy(update={"results": (*others, result)})
 
 
+_RECORD = JsonFile(
+    schema=ModelCard,
+    error=CheckpointError,
+    wanted="the record of a model card",
+    next_step="remove it and evaluate again",
+)
+
+
 def read_card(folder: Path) -> ModelCard:
     """Return the record in a checkpoint's folder; an empty one where there is none.
 
@@ -155,16 +164,7 @@ def read_card(folder: Path) -> ModelCard:
     path = folder / RECORD_FILE
     if not path.exists():
         return ModelCard()
-    try:
-        return ModelCard.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise CheckpointError(
-            "the record of a model card",
-            found=f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
-            where=path,
-            next_step="remove it and evaluate again",
-        ) from error
+    return _RECORD.read(path)
 
 
 def write_card(folder: Path, card: ModelCard) -> None:

@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from lesionlab.core.errors import CheckpointError
+from lesionlab.core.json_files import JsonFile
 from lesionlab.core.labels import Labels
 from lesionlab.core.names import FileName
 from lesionlab.core.recipe import Recipe
@@ -115,19 +116,18 @@ def outputs(recipe: Recipe, labels: Labels) -> int:
     return len(targets(recipe, labels).names) + (recipe.classes == "values")
 
 
-def parse_plan(text: str, *, where: str) -> Plan:
+_PLAN_FILE = JsonFile(
+    schema=Plan,
+    error=CheckpointError,
+    wanted=f"a plan of version {PLAN_VERSION}",
+    next_step="use the lesionlab version that trained this checkpoint, or train again",
+)
+
+
+def parse_plan(text: str | bytes, *, where: str) -> Plan:
     """Read a plan that was saved with weights.
 
     Raises:
         CheckpointError: The text is no plan of this version.
     """
-    try:
-        return Plan.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise CheckpointError(
-            f"a plan of version {PLAN_VERSION}",
-            found=f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
-            where=where,
-            next_step="use the lesionlab version that trained this checkpoint, or train again",
-        ) from error
+    return _PLAN_FILE.parse(text, where=where)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from lesionlab.core.errors import CheckpointError
+from lesionlab.core.json_files import JsonFile
 from lesionlab.core.numbers import Ascending, Fraction, FractionBelowOne, Seed
 from lesionlab.core.recipe import Choice, Modalities, Preprocessing, Section, read_content, recipe_error
 
@@ -112,19 +113,18 @@ def read_pretraining_recipe(name_or_file: str, *, changes: tuple[str, ...] = ())
         raise recipe_error(error, model=PretrainingRecipe, where=where) from error
 
 
-def parse_pretraining_plan(text: str, *, where: str) -> PretrainingPlan:
+_PLAN_FILE = JsonFile(
+    schema=PretrainingPlan,
+    error=CheckpointError,
+    wanted="the plan of a pre-training",
+    next_step="give the folder that lesionlab pretrain wrote, with the version that wrote it",
+)
+
+
+def parse_pretraining_plan(text: str | bytes, *, where: str) -> PretrainingPlan:
     """Read a plan that was saved with pre-trained weights.
 
     Raises:
         CheckpointError: The text is no plan of a pre-training of this version.
     """
-    try:
-        return PretrainingPlan.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise CheckpointError(
-            "the plan of a pre-training",
-            found=f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
-            where=where,
-            next_step="give the folder that lesionlab pretrain wrote, with the version that wrote it",
-        ) from error
+    return _PLAN_FILE.parse(text, where=where)

@@ -10,14 +10,17 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel
 
 from lesionlab.core import interval
 from lesionlab.core.case import DataKind
 from lesionlab.core.errors import StorageError
+from lesionlab.core.json_files import JsonFile
 from lesionlab.core.storage import write_text_atomically
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 SCORES_FILE = "scores.csv"
 CASES_FILE = "cases.csv"
 SUMMARY_FILE = "summary.json"
@@ -156,22 +159,28 @@ class Report:
         Raises:
             StorageError: The folder holds no whole report of this format.
         """
+        described = _SUMMARY.read(folder / SUMMARY_FILE)
         try:
-            described = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
             with (folder / SCORES_FILE).open(encoding="utf-8", newline="") as stream:
                 rows = tuple(_row(cells) for cells in csv.DictReader(stream))
-            if described["format"] != FORMAT:
-                raise ValueError(f"a report of format {described['format']}, while this version reads {FORMAT}")
-            rules = tuple(Rules(**rule) for rule in described["rules"])
-            kind: DataKind = "picture" if described.get("kind") == "picture" else "volume"
-            return cls(rows=rows, rules=rules, provenance=described["provenance"], kind=kind)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StorageError(
-                f"a report: {SCORES_FILE} and {SUMMARY_FILE} of one evaluation",
-                found=f"{type(error).__name__}: {error}",
-                where=folder,
-                next_step="run lesionlab evaluate again into this folder",
-            ) from error
+        except (OSError, ValueError, KeyError, csv.Error) as error:
+            found = f"{type(error).__name__}: {error}"
+            raise StorageError(_WANTED, found=found, where=folder, next_step=_NEXT_STEP) from error
+        return cls(rows=rows, rules=described.rules, provenance=described.provenance, kind=described.kind)
+
+
+class _Described(BaseModel):
+    """What is read again of a summary's file."""
+
+    format: Literal[1]
+    kind: DataKind = "volume"
+    provenance: dict[str, str]
+    rules: tuple[Rules, ...]
+
+
+_WANTED = f"a report: {SCORES_FILE} and {SUMMARY_FILE} of one evaluation"
+_NEXT_STEP = "run lesionlab evaluate again into this folder"
+_SUMMARY = JsonFile(schema=_Described, error=StorageError, wanted=_WANTED, next_step=_NEXT_STEP)
 
 
 def in_pixels(row: Row) -> Row:
@@ -255,6 +264,8 @@ def _cells(row: Row) -> dict[str, str]:
 
 
 def _row(cells: dict[str, str]) -> Row:
+    if None in cells or None in cells.values():
+        raise ValueError("a line with fewer or more cells than the first")
     direction = {"true": True, "false": False, "": None}[cells["is_higher_better"]]
     words = {name: cells[name] for name in ("case", "group", "site", "protocol", "region", "metric", "unit", "reason")}
     return Row(value=float(cells["value"] or "nan"), is_higher_better=direction, **words)

@@ -19,15 +19,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors.torch
 import torch
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
 from torch import Tensor
 
 from lesionlab.core.errors import CheckpointError
+from lesionlab.core.json_files import JsonFile
 from lesionlab.core.network import network
 from lesionlab.core.plan import Plan, parse_plan
 from lesionlab.core.postprocessing import Postprocessing
@@ -41,6 +42,10 @@ _WEIGHTS, _PLAN, _POSTPROCESSING, _PROVENANCE, _TRAINING = (
     "provenance.json",
     "training.safetensors",
 )
+
+_WANTED, _NEXT_STEP = "a sound checkpoint", "copy it again, or train again"
+
+Part = TypeVar("Part", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,11 +148,8 @@ def open_pretraining(folder: Path) -> PretrainingCheckpoint:
         CheckpointError: There is none, or it is damaged, from another version, or that of a training.
     """
     folder = _find(folder)
-    plan = parse_pretraining_plan(_read_text(folder / _PLAN), where=str(folder / _PLAN))
-    try:
-        progress = _parse_provenance(_read_text(folder / _PROVENANCE))["training"]
-    except ValueError as error:
-        raise _damaged(folder, str(error).splitlines()[0]) from error
+    plan = parse_pretraining_plan(_read_bytes(folder / _PLAN), where=str(folder / _PLAN))
+    progress = _part(_Provenance).read(folder / _PROVENANCE).training
     return PretrainingCheckpoint(folder=folder, plan=plan, progress=progress)
 
 
@@ -157,10 +159,7 @@ def holds_pretraining(folder: Path) -> bool:
     Raises:
         CheckpointError: Its plan cannot be read.
     """
-    try:
-        return bool(json.loads(_read_text(folder / _PLAN))["recipe"].get("task") == "pretrain")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _damaged(folder / _PLAN, str(error)) from error
+    return _part(_AnyPlan).read(folder / _PLAN).recipe.get("task") == "pretrain"
 
 
 def build_planned_network(plan: Plan) -> torch.nn.Module:
@@ -179,13 +178,12 @@ def open_checkpoint(folder: Path) -> Checkpoint:
         CheckpointError: There is none, or it is damaged or from another version.
     """
     folder = _find(folder)
-    plan = parse_plan(_read_text(folder / _PLAN), where=str(folder / _PLAN))
-    try:
-        postprocessing = Postprocessing.model_validate_json(_read_text(folder / _POSTPROCESSING))
-        provenance = _parse_provenance(_read_text(folder / _PROVENANCE))
-    except (ValidationError, ValueError) as error:
-        raise _damaged(folder, str(error).splitlines()[0]) from error
-    return Checkpoint(folder=folder, plan=plan, postprocessing=postprocessing, provenance=provenance)
+    return Checkpoint(
+        folder=folder,
+        plan=parse_plan(_read_bytes(folder / _PLAN), where=str(folder / _PLAN)),
+        postprocessing=_part(Postprocessing).read(folder / _POSTPROCESSING),
+        provenance=_part(_Provenance).read(folder / _PROVENANCE).model_dump(),
+    )
 
 
 def save_checkpoint(
@@ -296,22 +294,34 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         raise _damaged(path, str(error)) from error
 
 
-def _read_text(path: Path) -> str:
+def _read_bytes(path: Path) -> bytes:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise _damaged(path, str(error)) from error
+        return path.read_bytes()
+    except OSError as error:
+        raise _damaged(path, error.strerror or str(error)) from error
 
 
-def _parse_provenance(text: str) -> dict[str, Any]:
-    provenance = json.loads(text)
-    if not isinstance(provenance, dict) or not isinstance(provenance.get("training"), dict):
-        raise ValueError(f"{_PROVENANCE} without the progress of the training")
-    return provenance
+class _Provenance(BaseModel):
+    """What else it holds is for people to read."""
+
+    model_config = ConfigDict(extra="allow")
+
+    training: dict[str, Any]
+
+
+class _AnyPlan(BaseModel):
+    """A plan of a training or of a pre-training, of any version."""
+
+    recipe: dict[str, Any]
+
+
+def _part(kind: type[Part]) -> JsonFile[Part]:
+    """Return how a JSON file of a checkpoint is read."""
+    return JsonFile(schema=kind, error=CheckpointError, wanted=_WANTED, next_step=_NEXT_STEP)
 
 
 def _damaged(where: Path, found: str) -> CheckpointError:
-    return CheckpointError("a sound checkpoint", found=found, where=where, next_step="copy it again, or train again")
+    return CheckpointError(_WANTED, found=found, where=where, next_step=_NEXT_STEP)
 
 
 def _provenance(progress: Mapping[str, Any]) -> dict[str, Any]:

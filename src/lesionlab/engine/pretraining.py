@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from pydantic import ConfigDict
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -27,7 +28,7 @@ from lesionlab.engine.sample import cut_block, random_start
 from lesionlab.engine.schedule import learning_rate
 from lesionlab.engine.stopping import Stop
 from lesionlab.engine.store import StoredCase
-from lesionlab.engine.training_state import load_optimiser, optimiser_tensors
+from lesionlab.engine.training_state import load_optimiser, optimiser_tensors, parse_progress
 from lesionlab.engine.views import change
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,8 @@ class PretrainingProgress:
         best_step: When that was.
         skipped: Steps left out because their loss or gradient was not finite.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     step: int = 0
     best_loss: float = math.inf
@@ -276,4 +279,4 @@ class PretrainingLoop:
         checkpoint = open_pretraining(self.folder / "last")
         self._network.load_state_dict(checkpoint.load_weights())
         load_optimiser(checkpoint.load_optimiser(), self._optimiser, self._fabric)
-        return PretrainingProgress(**checkpoint.progress)
+        return parse_progress(PretrainingProgress, checkpoint.progress, where=self.folder / "last")

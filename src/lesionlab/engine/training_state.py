@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import Tensor
 
 from lesionlab.core.errors import CheckpointError
+from lesionlab.core.problems import first_problem
 from lesionlab.engine.averaging import WeightAverage
 from lesionlab.engine.checkpoint import open_checkpoint
 from lesionlab.engine.loss_odds import LossOdds
@@ -19,6 +21,8 @@ from lesionlab.engine.loss_odds import LossOdds
 _SCALER = "scaler."
 _AVERAGE = "average."
 _ODDS = "odds."
+
+Kind = typing.TypeVar("Kind")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,8 @@ class Progress:
         parts: In how many parts a batch goes through the network; 0 before that was decided.
         is_finished: Whether the last step was done or patience ran out.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     step: int = 0
     best_score: float = -1.0
@@ -121,7 +127,7 @@ def load_training_state(folder: Path, learner: Learner) -> Progress:
     if learner.average:
         learner.average.load(_under(_AVERAGE, tensors))
     learner.odds.load(_under(_ODDS, tensors))
-    return _parse_progress(numbers, where=folder)
+    return parse_progress(Progress, numbers, where=folder)
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer, fabric: Fabric) -> dict[str, Tensor]:
@@ -150,13 +156,19 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def _parse_progress(numbers: Mapping[str, Any], *, where: Path) -> Progress:
+def parse_progress(kind: type[Kind], numbers: Mapping[str, Any], *, where: Path) -> Kind:
+    """Return how far the training in the checkpoint `where` had come.
+
+    Raises:
+        CheckpointError: The numbers are others than `kind` has, or none.
+    """
     try:
-        return Progress(**numbers)
-    except TypeError as error:
+        return TypeAdapter(kind).validate_python(numbers)
+    except ValidationError as error:
+        problem = first_problem(error)
         raise CheckpointError(
             "how far a training of this version had come",
-            found=str(error),
+            found=f"{'.'.join(problem.key)}: {problem.found}",
             where=where,
             next_step="go on with the lesionlab version that began it, or train into another folder",
         ) from error

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from lesionlab.core.case import Case
 from lesionlab.core.content_key import content_key, file_digest
 from lesionlab.core.errors import StorageError
+from lesionlab.core.json_files import JsonFile
 from lesionlab.core.learned_cases import LearnedCases
 from lesionlab.core.postprocessing import GIVEN, Postprocessing
 from lesionlab.core.storage import write_text_atomically
@@ -217,7 +218,7 @@ def makers_of_categories(table: Path, case_ids: Sequence[str]) -> Makers:
     makers = _makers_in(table.parent)
     keys = {case_id: content.cases[case_id].made_by for case_id in case_ids if case_id in content.cases}
     made = {case_id: makers[key] for case_id, key in keys.items() if key in makers}
-    is_changed = table.read_text(encoding="utf-8") != table_of(content)
+    is_changed = table.read_bytes().splitlines() != table_of(content).encode().splitlines()
     return Makers(cases=tuple(case_ids), made=made, changed=frozenset(made if is_changed else ()))
 
 
@@ -226,18 +227,17 @@ def _makers_in(folder: Path) -> dict[str, MadeBy]:
     return note.makers if note else {}
 
 
+_NOTE = JsonFile(
+    schema=_Note,
+    error=StorageError,
+    wanted="a note of the checkpoint that made these predictions",
+    next_step="predict again",
+)
+
+
 def _read_note(folder: Path) -> _Note | None:
-    try:
-        return _Note.model_validate_json((folder / NOTE_FILE).read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except ValidationError as error:
-        raise StorageError(
-            "a note of the checkpoint that made these predictions",
-            found=f"{error.error_count()} entries that are wrong or missing",
-            where=folder / NOTE_FILE,
-            next_step="predict again",
-        ) from error
+    path = folder / NOTE_FILE
+    return _NOTE.read(path) if path.exists() else None
 
 
 def _plain(maker: MadeBy) -> MadeBy:
