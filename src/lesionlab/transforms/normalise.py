@@ -59,10 +59,11 @@ def foreground_level(image: Float32[np.ndarray, "x y z"], *, rule: Foreground, m
         return -np.inf
     if rule == "above_minimum":
         return float(image.min()) + 1e-8
-    edges, voxels = _corner_columns(image), _every_second_column(image)
+    edges, voxels = _edges_along_z(image), _every_second_column(image)
     background, brightest = float(np.median(edges)), float(np.percentile(voxels, 99.5))
     margin = max(_SHARE_OF_RANGE * (brightest - background), 1e-8)
-    darker, noise = (float(np.mean(part < background - margin)) for part in (voxels, edges))
+    darker = float(np.mean(voxels < background - margin))
+    noise = float(np.mean(edges < np.median(edges, axis=1, keepdims=True) - margin))
     is_air = darker <= noise + _DARKER_SHARE and _are_air(edges, brightest=brightest, modality=modality)
     return background + margin if is_air else -np.inf
 
@@ -115,7 +116,7 @@ def normalise(
     return normalised
 
 
-def _are_air(edges: Float32[np.ndarray, "voxel"], *, brightest: float, modality: str) -> bool:
+def _are_air(edges: Float32[np.ndarray, "edge voxel"], *, brightest: float, modality: str) -> bool:
     """Tell whether the edges of a scan, than which little is darker, show air and not the darkest tissue.
 
     Args:
@@ -126,7 +127,7 @@ def _are_air(edges: Float32[np.ndarray, "voxel"], *, brightest: float, modality:
     level = float(np.median(edges))
     if np.mean(edges == level) >= 0.5:
         return True  # a constant, with which volumes are padded and skulls stripped
-    noise = 1.4826 * float(np.median(np.abs(edges - level)))
+    noise = 1.4826 * float(np.median(np.abs(edges - np.median(edges, axis=1, keepdims=True))))
     if modality == "ct":
         has_offset = edges.min() >= 0 and brightest > BONE_HU  # stored as unsigned numbers
         return level < AIR_HU + (1024 if has_offset else 0)
@@ -145,7 +146,7 @@ def _every_second_column(image: Float32[np.ndarray, "x y z"]) -> Float32[np.ndar
     return np.concatenate([image[x, y].ravel(order="K") for x in ends[0] for y in ends[1]])
 
 
-def _corner_columns(image: Float32[np.ndarray, "x y z"]) -> Float32[np.ndarray, "voxel"]:
-    """Return the voxels of the four edges that run along z: air in every slice, whatever one odd slice holds."""
+def _edges_along_z(image: Float32[np.ndarray, "x y z"]) -> Float32[np.ndarray, "edge voxel"]:
+    """Return the voxels of each of the four edges that run along z: air in every slice, whatever one odd slice holds."""
     ends = [(slice(0, max(1, size // 20)), slice(-max(1, size // 20), None)) for size in image.shape[:2]]
-    return np.concatenate([image[x, y].ravel() for x in ends[0] for y in ends[1]])
+    return np.stack([image[x, y].ravel() for x in ends[0] for y in ends[1]])
