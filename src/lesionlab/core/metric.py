@@ -158,7 +158,7 @@ class Metric(typing.Protocol):
         ...
 
 
-metric: Registry[Metric] = Registry("metric")
+metric: Registry[Metric] = Registry("metric", takes_nan=True)
 
 
 def score_each(metrics: Mapping[str, Metric], pair: MaskPair, *, region: str) -> tuple[Score, ...]:

@@ -23,10 +23,12 @@ class Registry(Generic[Item]):
 
     Args:
         kind: What the entries are, in the singular ("network"); used in messages and for entry points.
+        takes_nan: Whether an option may be NaN: what a metric gives where it is undefined.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, *, takes_nan: bool = False) -> None:
         self.kind = kind
+        self._takes_nan = takes_nan
         self._makers: dict[str, Callable[..., Item]] = {}
 
     def __call__(self, name: str) -> Callable[[Registered], Registered]:
@@ -91,7 +93,12 @@ class Registry(Generic[Item]):
         for parameter in inspect.signature(self.get(name)).parameters.values():
             default = ... if parameter.default is parameter.empty else parameter.default
             fields[parameter.name] = (parameter.annotation, default)
-        config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=(), allow_inf_nan=False)
+        config = ConfigDict(
+            extra="forbid",
+            arbitrary_types_allowed=True,
+            protected_namespaces=(),
+            allow_inf_nan=self._takes_nan,
+        )
         return create_model(f"{name}_options", __config__=config, **fields)
 
     def _option_error(self, name: str, error: ValidationError) -> OptionError:
