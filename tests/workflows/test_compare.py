@@ -127,7 +127,8 @@ def test_parts_by_site_load_size_and_column(tmp_path: Path, folders: list[str]) 
     for folder, found in zip(folders, (9, 4, 0), strict=True):
         write_lesion_table(Path(folder), found=found)
     columns = tmp_path / "columns.csv"
-    columns.write_text("case,scanner\n" + "".join(f"{p}-1,{'A' if p < 'p03' else 'B'}\n" for p in PATIENTS))
+    lines = ["Case;scanner", *(f"{p}-1;{'A' if p < 'p03' else 'B'}" for p in PATIENTS)]
+    columns.write_text("\n".join(lines), encoding="utf-16")  # as a spreadsheet may save it
     compared = compare(folders, tmp_path / "out", metrics=["dsc"], columns=columns)
     found = {part.by: part for part in compared.strata}
     assert list(found) == ["site", "load", "lesion size", "scanner"]
@@ -165,7 +166,7 @@ def test_cases_that_one_report_lacks_are_left_out_and_named(tmp_path: Path) -> N
         ({"margins": {"dsc": -1.0}}, OptionError, "above 0"),
         ({"by": ["scanner"]}, OptionError, "scanner"),
         ({"by": ["size"]}, OptionError, "size"),
-        ({"columns": Path("/none.csv")}, OptionError, "case"),
+        ({"columns": Path("/none.csv")}, LayoutError, "none.csv"),
     ],
 )
 def test_what_cannot_be_is_refused(
@@ -182,7 +183,7 @@ def test_one_model_or_no_report_is_refused(tmp_path: Path, folders: list[str]) -
     with pytest.raises(OptionError, match="each once"):
         compare([f"a={folders[0]}", f"b={folders[0]}"], tmp_path / "out")
     for words in ([], folders[:1]):
-        with pytest.raises(OptionError, match="last the folder to write to"):
+        with pytest.raises(OptionError, match="two reports or more"):
             compare(words, tmp_path / "out")
     with pytest.raises(StorageError, match="a report"):
         compare([folders[0], str(tmp_path / "none")], tmp_path / "out")

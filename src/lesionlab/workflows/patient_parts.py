@@ -1,6 +1,5 @@
 """What divides the patients of a comparison: site, lesion load, lesion size, or a column of a table."""
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from lesionlab.core.errors import OptionError
 from lesionlab.core.interval import mean_interval
 from lesionlab.core.lesion_table import SIZE_CLASSES
 from lesionlab.core.report import Report
+from lesionlab.layouts.tables import read_table
 from lesionlab.statistics.comparison import ModelScore
 from lesionlab.statistics.score_table import ScoreTable, patients_of, shared_cases
 from lesionlab.statistics.strata import Stratification, Stratum, stratify, thirds
@@ -31,6 +31,7 @@ def divide_patients(
 
     Raises:
         OptionError: Something was asked for that the reports or the CSV do not have.
+        LayoutError: The CSV cannot be read.
     """
     first = models[0].reports[0]
     named = _columns(columns, first) if columns else {}
@@ -126,13 +127,8 @@ def _recall(model: ModelReports, found: Sequence[tuple[str, float]]) -> ModelSco
 def _columns(path: Path, report: Report) -> dict[str, dict[str, str]]:
     """Return column -> patient -> value."""
     patient_of = patients_of(report)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            lines = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError) as error:
-        lines, problem = [], str(error)
-    else:
-        problem = "no such column" if lines else "no rows"
+    lines = read_table(path)
+    problem = "no such column" if lines else "no rows"
     key = next((name for name in ("case", "patient") if lines and name in lines[0]), "")
     if not key:
         raise OptionError(
@@ -145,5 +141,5 @@ def _columns(path: Path, report: Report) -> dict[str, dict[str, str]]:
     for line in lines:
         patient = patient_of.get(line[key], "") if key == "case" else line[key]
         for name, values in by_column.items():
-            values[patient] = (line[name] or "").strip()
+            values[patient] = line[name]
     return by_column
