@@ -147,6 +147,6 @@ def _every_second_column(image: Float32[np.ndarray, "x y z"]) -> Float32[np.ndar
 
 
 def _edges_along_z(image: Float32[np.ndarray, "x y z"]) -> Float32[np.ndarray, "edge voxel"]:
-    """Return the voxels of each of the four edges that run along z: air in every slice, whatever one odd slice holds."""
+    """Return the voxels of each of the four edges along z: air in every slice, whatever one odd slice holds."""
     ends = [(slice(0, max(1, size // 20)), slice(-max(1, size // 20), None)) for size in image.shape[:2]]
     return np.stack([image[x, y].ravel() for x in ends[0] for y in ends[1]])
