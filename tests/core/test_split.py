@@ -122,3 +122,20 @@ def test_sealed_cases_are_known_by_their_hash():
     refuse_sealed(["a1", "b"], TABLE.sealed, where="plan")
     with pytest.raises(SplitError, match="1 of the sealed test set: d"):
         refuse_sealed(["a1", "d"], TABLE.sealed, where="plan")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("first", ["", "sep={}\r\n"])
+def test_a_split_reads_however_a_spreadsheet_saved_it(tmp_path: Path, encoding: str, separator: str, first: str):
+    lines = ["id,part,fold", "Zoë,training,1", "b,test,"]
+    path = tmp_path / "split.csv"
+    text = first.format(separator) + "\r\n".join(lines).replace(",", separator)
+    path.write_bytes(text.encode(encoding))
+    assert [(row.id, row.part, row.fold) for row in read_split(path).rows] == [
+        ("Zoë", "training", 1),
+        ("b", "test", None),
+    ]
+    path.write_bytes(text.replace("test", "tset").encode(encoding))
+    with pytest.raises(SplitError, match=f"line {4 if first else 3};"):
+        read_split(path)

@@ -22,6 +22,7 @@ from lesionlab.core.names import FileName
 from lesionlab.core.numbers import Apart, Fraction, FractionBelowOne, Percentile, Seed, check_distinct
 from lesionlab.core.problems import first_problem
 from lesionlab.core.registry import nearest_name
+from lesionlab.core.text_files import read_toml
 
 RECIPE_FOLDER = Path(__file__).parents[1] / "recipes"
 """Where the recipes that come with lesionlab lie; ``published/`` holds those that follow a paper to the letter."""
@@ -258,12 +259,12 @@ def parse_recipe(content: Mapping[str, Any], *, where: str) -> Recipe:
 
 def _read_toml(path: Path, name: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path)
     except FileNotFoundError as error:
         known = [*recipe_names(), *recipe_names(for_pretraining=True)]
         advice = nearest_name(name, known) + " Or give a path that ends with .toml"
         raise RecipeError("a recipe", found="none of this name", where=name, next_step=advice) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise RecipeError("a TOML file", found=str(error), where=path, next_step="correct that line") from error
 
 
@@ -283,7 +284,7 @@ def _apply_change(content: dict[str, Any], change: str) -> None:
 def _read_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
 
 

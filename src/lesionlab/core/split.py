@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from lesionlab.core.registry import nearest_name
 from lesionlab.core.split_rule import STRICTNESS, check_patients, name_cases, part_of, settle_splits, split_fields
 from lesionlab.core.split_rule import Part as Part
 from lesionlab.core.storage import write_text_atomically
+from lesionlab.core.text_files import read_numbered_cells
 
 COLUMNS = ("id", "group", "site", "fold", "part")
 
@@ -175,23 +176,18 @@ def _part_in(row: SplitRow, fold: int | None) -> Part:
     return "validation" if row.part == "training" and fold is not None and row.fold == fold else row.part
 
 
-def _read_table(path: Path) -> tuple[tuple[str, ...], dict[int, dict[str, str | None]]]:
+def _read_table(path: Path) -> tuple[tuple[str, ...], dict[int, dict[str, str]]]:
     """Return the header, and the cells of every line by its number."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            return tuple(reader.fieldnames or ()), dict(_numbered(reader))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        lines = read_numbered_cells(path)
+    except (OSError, ValueError) as error:
         raise _error("a split file", found=str(error), where=path, next_step="make one: lesionlab split") from error
+    header = tuple(lines.pop(min(lines))) if lines else ()
+    return header, {number: dict(zip(header, cells, strict=False)) for number, cells in lines.items()}
 
 
-def _numbered(reader: "csv.DictReader[str]") -> Iterator[tuple[int, dict[str, str | None]]]:
-    for cells in reader:
-        yield reader.line_num, dict(cells)
-
-
-def _row(cells: dict[str, str | None], *, where: str) -> SplitRow:
-    words = {name: (cells.get(name) or "").strip() for name in COLUMNS}
+def _row(cells: dict[str, str], *, where: str) -> SplitRow:
+    words = {name: cells.get(name, "") for name in COLUMNS}
     if not words["id"]:
         raise _error("the id of a case", found="an empty cell", where=where)
     if words["part"] not in STRICTNESS:

@@ -3,8 +3,11 @@
 import codecs
 import csv
 import io
+import json
 import re
+import tomllib
 from pathlib import Path
+from typing import Any
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -37,8 +40,41 @@ def decode(data: bytes) -> str:
     return text
 
 
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the content of a TOML file.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is no TOML, or nested too deeply.
+    """
+    text = read_text(path)
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError("values nested too deeply") from error
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file of any program; for lesionlab's own see `lesionlab.core.json_files`.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is no JSON, or nested too deeply.
+    """
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("values nested too deeply") from error
+
+
 def read_cells(path: Path) -> list[list[str]]:
-    """Return the lines of a table as cells without spaces around them, empty lines left out.
+    """Return the lines of a table as cells, as `read_numbered_cells` does, without their numbers."""
+    return list(read_numbered_cells(path).values())
+
+
+def read_numbered_cells(path: Path) -> dict[int, list[str]]:
+    """Return the lines of a table as cells without spaces around them, by line of the file, empty lines left out.
 
     Cells may be divided by commas, semicolons, tabs, bars, or spaces where every line has as many words, and a first
     line of Excel, ``sep=;``, says by what. Cells in quotes may go over several lines.
@@ -49,14 +85,15 @@ def read_cells(path: Path) -> list[list[str]]:
     """
     text = read_text(path)
     stated = re.match(r'"?sep=(.)"?\r?\n', text, re.IGNORECASE)
+    first = 1 if stated else 0
     text = text[stated.end() :] if stated else text
     delimiter = stated[1] if stated else _delimiter(text)
     try:
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True))
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+        lines = [(reader.line_num + first, [cell.strip() for cell in line]) for line in reader]
     except csv.Error as error:
         raise ValueError(str(error)) from error
-    cells = [[cell.strip() for cell in line] for line in lines]
-    return [line for line in cells if any(line)]
+    return {number: cells for number, cells in lines if any(cells)}
 
 
 def _delimiter(text: str) -> str:

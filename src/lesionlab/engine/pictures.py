@@ -1,7 +1,6 @@
 """Pictures as images one voxel thick, and stacks of them in one TIFF as volumes."""
 
 import io
-import json
 import struct
 import warnings
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from PIL import ImageOps, UnidentifiedImageError
 from lesionlab.core.errors import LabelError
 from lesionlab.core.image_formats import spacing_file_of
 from lesionlab.core.labels import WHITE, Labels
-from lesionlab.core.text_files import read_text
+from lesionlab.core.text_files import read_json
 from lesionlab.engine.volume import error_of, judge_size
 
 WHITES: Final = (255, 4095, 65535)
@@ -109,7 +108,7 @@ def read_spacing_mm(path: Path) -> tuple[float, float, float]:
     if beside is None:
         return 1.0, 1.0, 1.0
     try:
-        z, y, x = (float(number) for number in json.loads(read_text(beside))["spacing"])
+        z, y, x = (float(number) for number in read_json(beside)["spacing"])
         if not all(0 < number < np.inf for number in (x, y, z)):
             raise ValueError(f"{[z, y, x]}")
     except (OSError, ValueError, KeyError, TypeError) as error:

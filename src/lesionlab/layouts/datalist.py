@@ -1,6 +1,5 @@
 """Lists of cases in JSON, as MONAI, Auto3DSeg and sa-swin read them."""
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from lesionlab.core.image_formats import stem_of
 from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.layout import layout
 from lesionlab.core.split_rule import Part, settle_splits, split_fields
-from lesionlab.core.text_files import read_text
+from lesionlab.core.text_files import read_json, read_text
 from lesionlab.layouts.dataset_json import FILE, Description
 from lesionlab.layouts.dataset_options import DatasetOptions, read_options, reason_of
 from lesionlab.layouts.image_files import describe, in_order, visible
@@ -219,7 +218,7 @@ def _find_lists(folder: Path, *, name: str) -> list[Path]:
 
 def _is_list(path: Path) -> bool:
     try:
-        content = json.loads(read_text(path))
+        content = read_json(path)
     except (OSError, ValueError):
         return False
     entries = [content.get(key) for key in CaseList.model_fields] if isinstance(content, dict) else []

@@ -1,7 +1,6 @@
 """What somebody may say about a dataset in its own file, ``lesionlab.toml``, for layouts that leave it open."""
 
 import re
-import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from lesionlab.core.errors import LayoutError
 from lesionlab.core.labels import Labels
 from lesionlab.core.names import FileName
-from lesionlab.core.text_files import read_text
+from lesionlab.core.text_files import read_toml
 
 FILE = "lesionlab.toml"
 
@@ -118,7 +117,7 @@ def read_options(folder: Path, *, used: Collection[str]) -> DatasetOptions:
     if not path.is_file():
         return DatasetOptions()
     try:
-        content = tomllib.loads(read_text(path))
+        content = read_toml(path)
         options = DatasetOptions.model_validate(content)
         _check_pattern(options.patient)
     except (OSError, ValueError, re.error) as error:

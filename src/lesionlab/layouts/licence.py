@@ -1,11 +1,9 @@
 """What a dataset is and under which licence it may be used, as its own files have it."""
 
-import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from lesionlab.core.text_files import read_text
+from lesionlab.core.text_files import read_json, read_toml
 
 LICENCE_KEYS = {
     "lesionlab.toml": ("licence",),
@@ -38,8 +36,7 @@ def find_citation(folder: Path) -> str:
 def _stated(folder: Path, keys_of: Mapping[str, tuple[str, ...]]) -> str:
     for name, keys in keys_of.items():
         try:
-            text = read_text(folder / name)
-            content = tomllib.loads(text) if name.endswith(".toml") else json.loads(text)
+            content = read_toml(folder / name) if name.endswith(".toml") else read_json(folder / name)
         except (OSError, ValueError):  # a file that is no such file states nothing
             continue
         values = [content.get(key) for key in keys] if isinstance(content, dict) else []

@@ -5,7 +5,6 @@ import io
 import itertools
 import logging
 import math
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from lesionlab.core.problems import first_problem
 from lesionlab.core.recipe import Choice, Recipe, is_whole_number, read_recipe, takes_whole_numbers
 from lesionlab.core.registry import Registry
 from lesionlab.core.storage import write_text_atomically
+from lesionlab.core.text_files import read_toml
 from lesionlab.workflows.train import train
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def read_study(path: Path) -> Study:
         OptionError: It is no TOML, or no study.
     """
     try:
-        return Study.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return Study.model_validate(read_toml(path))
     except ValidationError as error:
         problem = first_problem(error)
         key = ".".join(problem.key)
@@ -198,7 +198,7 @@ def read_study(path: Path) -> Study:
             where=path,
             next_step="correct that; docs/training.md has an example",
         ) from error
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise OptionError(
             "a study: recipe, trials and ranges",
             found=" ".join(str(error).split())[:200],
