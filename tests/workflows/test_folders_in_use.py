@@ -11,6 +11,7 @@ from lesionlab.core.folder_lock import lock_folder
 from lesionlab.workflows.convert import convert
 from lesionlab.workflows.embed import embed
 from lesionlab.workflows.evaluate import evaluate
+from lesionlab.workflows.fix import RECORD_FILE, fix
 from lesionlab.workflows.predict import predict
 from lesionlab.workflows.train import Trained, train
 from lesionlab.workflows.tune import tune
@@ -23,6 +24,7 @@ COMMANDS: dict[str, Command] = {
     "predict": lambda training, data, _recipe, _store: predict(training / "best", data, training),
     "embed": lambda training, data, _recipe, _store: embed(data, training),
     "convert": lambda training, data, _recipe, _store: convert(data, "bids", training),
+    "check --fix": lambda training, data, _recipe, _store: fix(data, training),
     "evaluate": lambda training, data, _recipe, _store: evaluate(training, data, training),
 }
 
@@ -32,6 +34,7 @@ def test_a_folder_in_use_is_refused_and_stays_as_it_is(
     name: str, trained: Trained, cohort: Path, tiny_recipe: str, shared_store: Path, tmp_path: Path
 ):
     folder = Path(shutil.copytree(trained.folder, tmp_path / "run"))
+    (folder / RECORD_FILE).touch()  # as in the folder of earlier repairs
     before = sorted(path.relative_to(folder) for path in folder.rglob("*"))
     with lock_folder(folder), pytest.raises(FolderInUseError, match="process"):
         COMMANDS[name](folder, f"wmh2017:{cohort}", tiny_recipe, shared_store)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lesionlab.core.case import Case
 from lesionlab.core.errors import LayoutError, LesionlabError, OptionError
+from lesionlab.core.folder_lock import has_files, lock_folder
 from lesionlab.core.layout import Layout
 from lesionlab.core.progress import track
 from lesionlab.core.split_rule import strictest
@@ -57,10 +58,16 @@ def fix(data: str, out: Path) -> Fixed:
         OptionError: `out` holds something else, or lies in the dataset.
         LayoutError: The folder does not follow its layout, or no case of it can be repaired.
         StorageError: A file could not be written whole.
+        FolderInUseError: Another command is writing into `out`.
     """
     name, layout = open_layout(data)
-    cases = tuple(layout.cases())
     _check_out(out, layout.folder)
+    with lock_folder(out):
+        return _fix(data, name, layout, out=out)
+
+
+def _fix(data: str, name: str, layout: Layout, *, out: Path) -> Fixed:
+    cases = tuple(layout.cases())
     found = check(data)
     left_out = _hopeless(found) | _leaking(found, cases)
     changes: list[Change] = []
@@ -94,7 +101,7 @@ def fix(data: str, out: Path) -> Fixed:
 def _check_out(out: Path, folder: Path) -> None:
     is_inside = folder.resolve() in (out.resolve(), *out.resolve().parents)
     is_file = out.exists() and not out.is_dir()
-    is_taken = is_file or (out.exists() and any(out.iterdir()) and not (out / RECORD_FILE).exists())
+    is_taken = is_file or (has_files(out) and not (out / RECORD_FILE).exists())
     if is_inside or is_taken:
         raise OptionError(
             "a new folder outside the dataset",

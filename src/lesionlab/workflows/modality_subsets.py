@@ -13,6 +13,7 @@ import numpy as np
 import lesionlab.networks  # noqa: F401  # registers what a plan may name
 from lesionlab.core.case import Case, Split
 from lesionlab.core.errors import CheckpointError, LayoutError
+from lesionlab.core.folder_lock import lock_folder
 from lesionlab.core.learned_cases import LearnedCases
 from lesionlab.core.metric import MaskPair
 from lesionlab.core.model_card import SubsetFigure
@@ -58,6 +59,7 @@ def evaluate_subsets(
     Raises:
         CheckpointError: The network never learnt to do with fewer modalities.
         LayoutError: There is no case with a mask.
+        FolderInUseError: Another command is writing into `out`.
         LesionlabError: Checkpoint or data cannot be used.
     """
     opened = open_checkpoint(checkpoint)
@@ -69,26 +71,27 @@ def evaluate_subsets(
         raise LayoutError("cases with masks", found="none", where=data, next_step="choose another --split")
     if known_cases := LearnedCases.of(opened.plan).overlap(cases).describe(total=len(cases)):
         logger.warning("%s", known_cases)
-    for line in count_subsets(opened, cases, out=out, split_file=split_file).values():
-        logger.warning("sealed test set: %s", line)
-    predictor = Predictor(opened, opened.plan.recipe.inference)
-    subsets = tuple(_subsets(opened.plan.recipe.modalities))
-    work = track(itertools.product(subsets, cases), what="subsets", total=len(subsets) * len(cases))
-    dice = np.array([_case_dice(predictor, case, modalities) for modalities, case in work])
-    means = dice.reshape(len(subsets), len(cases), -1).mean(axis=1)
-    rows = tuple(
-        SubsetFigure(
-            modalities=modalities,
-            region=region,
-            cases=len(cases),
-            mean_dice=float(mean),
-            retention=float(mean / whole) if whole else float("nan"),
+    with lock_folder(out):
+        for line in count_subsets(opened, cases, out=out, split_file=split_file).values():
+            logger.warning("sealed test set: %s", line)
+        predictor = Predictor(opened, opened.plan.recipe.inference)
+        subsets = tuple(_subsets(opened.plan.recipe.modalities))
+        work = track(itertools.product(subsets, cases), what="subsets", total=len(subsets) * len(cases))
+        dice = np.array([_case_dice(predictor, case, modalities) for modalities, case in work])
+        means = dice.reshape(len(subsets), len(cases), -1).mean(axis=1)
+        rows = tuple(
+            SubsetFigure(
+                modalities=modalities,
+                region=region,
+                cases=len(cases),
+                mean_dice=float(mean),
+                retention=float(mean / whole) if whole else float("nan"),
+            )
+            for modalities, found in zip(subsets, means, strict=True)
+            for region, mean, whole in zip(opened.plan.regions, found, means[0], strict=True)
         )
-        for modalities, found in zip(subsets, means, strict=True)
-        for region, mean, whole in zip(opened.plan.regions, found, means[0], strict=True)
-    )
-    write_text_atomically(out / TABLE_FILE, _table(rows))
-    return Subsets(rows=rows, files=(out / TABLE_FILE, card_subsets(opened, rows)))
+        write_text_atomically(out / TABLE_FILE, _table(rows))
+        return Subsets(rows=rows, files=(out / TABLE_FILE, card_subsets(opened, rows)))
 
 
 def _check_dropout(is_able: bool, *, where: Path) -> None:
