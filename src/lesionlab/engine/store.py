@@ -148,7 +148,7 @@ def _read(case: Case, target: Path, *, modalities: int) -> StoredCase | None:
         is_whole = image.shape == (modalities, *shape) and image.dtype == np.float32
         if is_whole and (case.label is None or stored.label().shape == shape):
             return stored
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, LabelError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RecursionError, LabelError) as error:
         logger.debug("%s does not read", target, exc_info=error)
     logger.warning("the prepared case %s is damaged and is prepared again", target)
     return None

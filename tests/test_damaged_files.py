@@ -1,0 +1,126 @@
+"""Whatever lies where lesionlab looks for a file of its own or of a dataset: one plain line, never a traceback."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tiny_training import write_case, write_recipe
+
+from lesionlab.cli.main import main
+
+DEEP = 100_000
+
+
+def cut(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def of_other_kinds(data: bytes) -> bytes:
+    """Return a JSON file with a list in place of every value of its sections."""
+    try:
+        content = json.loads(data)
+    except ValueError:
+        return data.replace(b"\n", b"\n,\n")
+    sections = content.items() if isinstance(content, dict) else ()
+    return json.dumps(
+        {key: {name: [None] for name in one} if isinstance(one, dict) else {} for key, one in sections}
+    ).encode()
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "nothing": lambda _: b"",
+    "an object": lambda _: b"{}",
+    "a list": lambda _: b"[]",
+    "null": lambda _: b"null",
+    "a huge number": lambda _: b"1" * 6000,
+    "a deep list": lambda _: b"[" * DEEP,
+    "a deep value": lambda _: b"a = " + b"[" * DEEP,
+    "one long cell": lambda data: data.split(b"\n")[0] + b"\n" + b"x" * 200_000,
+    "half of it": cut,
+    "other kinds of values": of_other_kinds,
+    "no UTF-8": lambda data: data.replace(b"a", b"\xe9\xff"),
+    "binary data": lambda _: bytes(range(256)) * 8,
+}
+
+WMH = "wmh2017:{}/data"
+PREDICT = ("predict", "{}/run/last", WMH, "{}/masks", "--split", "test")
+GO_ON = ("train", "{}/tiny.toml", WMH, "{}/run", "--store", "{}/store", "--stop-after", "2")
+EVALUATE = ("evaluate", "{}/masks", WMH, "{}/report", "--split", "test", "--protocol", "lesionlab")
+COMPARE = ("compare", "a={}/report", "b={}/other_report", "{}/comparison")
+CONVERTED = ("check", "nnunet_raw:{}/nnunet")
+
+FILES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "run/plan.json": (GO_ON,),
+    "run/last/plan.json": (PREDICT,),
+    "run/last/postprocessing.json": (PREDICT,),
+    "run/last/provenance.json": (PREDICT, GO_ON),
+    "run/last/weights.safetensors": (PREDICT,),
+    "run/last/training.safetensors": (GO_ON,),
+    "run/last/model_card.json": (("tune", "{}/run/last", WMH),),
+    "run/metrics.jsonl": (GO_ON,),
+    "store/case.json": (GO_ON,),
+    "masks/made_by.json": (EVALUATE, PREDICT),
+    "masks/predictions.json": (EVALUATE, PREDICT),
+    "report/summary.json": (COMPARE,),
+    "report/scores.csv": (COMPARE,),
+    "report/lesions.csv": (COMPARE,),
+    "split.csv": ((*PREDICT, "--split-file", "{}/split.csv"),),
+    "tiny.toml": (GO_ON,),
+    "data/lesionlab.toml": (("check", WMH),),
+    "data/LICENSE.json": (("check", WMH),),
+    "columns.csv": ((*COMPARE, "--columns", "{}/columns.csv", "--by", "scanner"),),
+    "nnunet/dataset.json": (CONVERTED,),
+    "nnunet/splits_final.json": (CONVERTED,),
+    "nnunet/cases.csv": (CONVERTED,),
+    "nnunet/conversion.json": (("convert", WMH, "nnunet_raw", "{}/nnunet"),),
+    "fixed/repairs.json": (("check", WMH, "--fix", "{}/fixed"),),
+    "study.toml": (("tune", "{}/search", WMH, "--hyperparameters", "{}/study.toml"),),
+}
+"""Where a file lies, and the commands that read it."""
+
+
+def run(folder: Path, words: tuple[str, ...]) -> object:
+    with pytest.raises(SystemExit) as ended:
+        main([word.format(folder) for word in words])
+    return ended.value.code
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what each command leaves behind."""
+    folder = tmp_path_factory.mktemp("work")
+    for number in range(3):
+        write_case(folder / "data" / "training" / "Utrecht" / str(number), seed=number)
+    write_case(folder / "data" / "test" / "Utrecht" / "9", seed=9)
+    write_recipe(folder / "tiny.toml")
+    other_report = (*EVALUATE[:3], "{}/other_report", *EVALUATE[4:])
+    fix, convert = FILES["fixed/repairs.json"][0], FILES["nnunet/conversion.json"][0]
+    split = ("split", WMH, "{}/split.csv", "--kind", "holdout")
+    for words in (split, (*GO_ON[:-1], "1"), PREDICT, EVALUATE, other_report, convert, fix):
+        assert run(folder, words) == 0
+    (folder / "columns.csv").write_text("case,scanner\nUtrecht_9,A\n", encoding="utf-8")
+    return folder
+
+
+def place_of(name: str, folder: Path) -> Path:
+    return next((folder / "store").glob("*/case.json")) if name == "store/case.json" else folder / name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["a folder", *DAMAGES])
+@pytest.mark.parametrize("name", FILES)
+def test_no_damaged_file_ends_in_a_traceback(name: str, damage: str, work: Path, tmp_path: Path):
+    """Where it can be done without the file, the work is done; else one line says what is wrong."""
+    for number, words in enumerate(FILES[name]):
+        folder = tmp_path / str(number)
+        shutil.copytree(work, folder)
+        path = place_of(name, folder)
+        data = path.read_bytes() if path.exists() else b'[{"train": ["Utrecht_0"], "val": ["Utrecht_1"]}]'
+        path.unlink(missing_ok=True)
+        if damage == "a folder":
+            path.mkdir()
+        else:
+            path.write_bytes(DAMAGES[damage](data))
+        assert run(folder, words) in (0, 1)
