@@ -124,3 +124,29 @@ def test_no_damaged_file_ends_in_a_traceback(name: str, damage: str, work: Path,
         else:
             path.write_bytes(DAMAGES[damage](data))
         assert run(folder, words) in (0, 1)
+
+
+PLACES: dict[str, Callable[[Path], object]] = {
+    "a file": lambda path: path.write_bytes(b"no folder"),
+    "an empty folder": lambda path: path.mkdir(),
+    "nothing": lambda _: None,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", PLACES)
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("words", sorted({words for commands in FILES.values() for words in commands}), ids=" ".join)
+def test_no_wrong_kind_of_argument_ends_in_a_traceback(
+    words: tuple[str, ...], number: int, kind: str, work: Path, tmp_path: Path
+):
+    """A file in place of a folder, an empty folder, and nothing, for each argument in turn."""
+    arguments = [place for place, word in enumerate(words) if "{}" in word]
+    if number >= len(arguments):
+        pytest.skip("the command has fewer arguments")
+    folder = tmp_path / "work"
+    shutil.copytree(work, folder)
+    PLACES[kind](tmp_path / "other")
+    changed = list(words)
+    changed[arguments[number]] = words[arguments[number]].split("{}")[0] + str(tmp_path / "other")
+    assert run(folder, tuple(changed)) in (0, 1)
