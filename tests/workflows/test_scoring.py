@@ -117,12 +117,19 @@ def test_regions_that_a_protocol_knows_are_taken(name: str, labels: Labels) -> N
         assert one.metric != "dice" or one.value == 1 or one.reason, one
 
 
+def test_a_single_region_is_the_one_around_others(caplog: pytest.LogCaptureFixture) -> None:
+    mask = np.zeros((20, 20, 10), np.uint8)
+    mask[5:12, 5:12, 3:7] = 1
+    scores = [one for _, one in Scoring.by(["brats2023"], LESION).scores(mask, mask * 0, spacing_mm=SPACING)]
+    assert {one.region for one in scores if one.metric == "dice" and one.value == 0} == {"WT"}
+    assert "protocol brats2023: the data set has no TC, ET; both masks count as empty there" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("name", "labels"),
     [
         ("brats2023", of(edema=[1], non_enhancing=[2], enhancing=[3])),
         ("brats2024_gli", of(edema=[1], non_enhancing=[2], enhancing=[3])),
-        ("brats2023", LESION),
         ("brats2023", of(ET=[4])),
         ("brats2023", of(TC=[1, 4], ET=[4])),
         ("brats2023", of(WT=[1], TC=[2], ET=[3])),

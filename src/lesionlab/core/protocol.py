@@ -1,5 +1,6 @@
 """How one challenge scores a case: its metrics, label handling and empty-case rules, exactly."""
 
+import logging
 import typing
 from typing import ClassVar, Final, TypeAlias
 
@@ -10,6 +11,8 @@ from lesionlab.core.errors import LabelError
 from lesionlab.core.labels import Labels
 from lesionlab.core.metric import Score, Spacing
 from lesionlab.core.registry import Registry
+
+logger = logging.getLogger(__name__)
 
 LabelMap: TypeAlias = Shaped[np.ndarray, "x y z"]
 """Stored label values or probabilities; bool, integer or float."""
@@ -56,8 +59,10 @@ def known_values(rules: Protocol, labels: Labels, *, name: str) -> dict[int, int
 
     Regions are matched by their names, capitals aside, or where each has the very values that the protocol gives to
     one of its own. A protocol of a single region takes the single region of a dataset, whatever its name, and the union
-    of several where it takes any number. A region that the dataset lacks may lie within others or apart from them, but
-    not around them. Ignored values become 0 unless the protocol has a rule for some.
+    of several where it takes any number; one of several regions takes it as the region around others (the whole
+    tumour), and a warning says which of its regions then are absent in every case. A region that the dataset lacks may
+    lie within others or apart from them, but not around them. Ignored values become 0 unless the protocol has a rule
+    for some.
 
     Args:
         rules: The protocol.
@@ -85,6 +90,7 @@ def known_values(rules: Protocol, labels: Labels, *, name: str) -> dict[int, int
             next_step="choose another protocol (lesionlab list protocols), or name the regions so where the data set "
             "says what its stored values mean (docs/layouts.md)",
         )
+    _warn_of_absent(known, {*matched.values()}, name=name)
     return values | dict.fromkeys(labels.ignored, min(known.ignored, default=0))
 
 
@@ -96,9 +102,32 @@ def _matched_regions(labels: Labels, known: Labels) -> dict[str, str]:
     matched = {name: by_name[name.casefold()] for name in labels.regions if name.casefold() in by_name}
     if matched:
         return matched
+    if len(labels.regions) == 1 and (around := _around_others(known)):
+        return {labels.names[0]: around}
     by_values = {values: name for name, values in known.regions.items()}
     is_equal = {*labels.regions.values()} == set(by_values)
     return {name: by_values[values] for name, values in labels.regions.items()} if is_equal else {}
+
+
+def _around_others(known: Labels) -> str:
+    """Return the one region that others lie within and that lies within none; empty where that is not just one."""
+    regions = known.regions.items()
+    around = [
+        name
+        for name, values in regions
+        if any(values > other for _, other in regions) and not any(values < other for _, other in regions)
+    ]
+    return around[0] if len(around) == 1 else ""
+
+
+def _warn_of_absent(known: Labels, regions: set[str], *, name: str) -> None:
+    absent = [region for region in known.names if region not in regions]
+    if absent:
+        logger.warning(
+            "protocol %s: the data set has no %s; both masks count as empty there, so its scores say nothing",
+            name,
+            ", ".join(absent),
+        )
 
 
 def _is_whole(known: Labels, regions: set[str], *, values: set[int]) -> bool:
