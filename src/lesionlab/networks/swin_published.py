@@ -43,6 +43,9 @@ RENAMED = (
 _OF_SA_SWIN = ("symmetryAwareTX.", "classification_head.", "aaw_head.")
 """How names begin that only weights of sa-swin have."""
 
+_OF_PRETRAINING = ("rotation_head.", "contrastive_head.", "aaw_head.", "contrast_loss.", "conv.")
+"""How names begin of what self-supervised training predicts with, and no other network: heads, decoder and loss."""
+
 
 def read_published(
     weights: Mapping[str, Tensor], *, patches: tuple[int, ...] = (2,)
@@ -50,7 +53,8 @@ def read_published(
     """Return the options of the network that the weights fit, and the weights under our names.
 
     How neighbours were merged leaves no trace in weights: "legacy" is assumed for those of sa-swin and for encoders in
-    the naming of the first releases, "fixed" for all others. Weights without a head tell nothing about regions.
+    the naming of the first releases, "fixed" for all others. Weights without a head tell nothing about regions. Heads
+    of self-supervised training are left out.
 
     Args:
         weights: By their published names.
@@ -62,7 +66,11 @@ def read_published(
     Source: names and shapes of MONAI 1.6 and of bitMyron/sa-swin, commit 5c0bc10.
     """
     is_legacy = any(name.startswith(_OF_SA_SWIN) or ".mlp.fc1." in name for name in weights)
-    kept = {name: weight for name, weight in weights.items() if not name.endswith("relative_position_index")}
+    kept = {
+        name: weight
+        for name, weight in weights.items()
+        if not name.endswith("relative_position_index") and not name.startswith(_OF_PRETRAINING)
+    }
     ours = {_our_name(name): weight for name, weight in kept.items()}
     try:
         options = _options({name: tuple(weight.shape) for name, weight in ours.items()})
