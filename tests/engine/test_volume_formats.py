@@ -4,7 +4,9 @@ import gzip
 import itertools
 import os
 import socket
+import struct
 import tracemalloc
+import zlib
 from pathlib import Path
 
 import h5py
@@ -14,7 +16,6 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image as Picture
 
 from lesionlab.core.content_key import file_digest
 from lesionlab.core.errors import ImageError
@@ -159,6 +160,22 @@ def test_colours_and_four_axes_are_refused(tmp_path: Path):
     np.testing.assert_array_equal(read_file(tmp_path / "a.mha", "1").array, volume())
 
 
+def png_of(side: int) -> bytes:
+    """Return a black and white PNG that claims so many rows and columns, and has few of them."""
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+
+
+def tiff_of(side: int) -> bytes:
+    """Return a black and white TIFF that claims so many rows and columns, and has few of them."""
+    tags = {256: side, 257: side, 258: 1, 259: 1, 262: 1, 273: 8, 278: side, 279: 100}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<I", 108) + bytes(100) + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
 def bombs(folder: Path) -> list[tuple[Path, str]]:
     """Files of a few bytes whose headers claim tens of gigabytes."""
     nrrd = b"NRRD0004\ntype: float\ndimension: 3\nsizes: 4000 4000 4000\nencoding: gzip\nendian: little\n\n"
@@ -179,8 +196,8 @@ def bombs(folder: Path) -> list[tuple[Path, str]]:
     )
     with h5py.File(folder / "a.h5", "w") as file:
         file.create_dataset("image", shape=(4000, 4000, 4000), dtype="f4", chunks=(10, 10, 10))
-    Picture.new("1", (60_000, 60_000)).save(folder / "a.png")
-    Picture.new("1", (60_000, 60_000)).save(folder / "a.tif", compression="group4")
+    (folder / "a.png").write_bytes(png_of(60_000))
+    (folder / "a.tif").write_bytes(tiff_of(60_000))
     return [(path, "image" if path.suffix == ".h5" else "") for path in sorted(folder.iterdir())]
 
 
