@@ -226,7 +226,7 @@ def _whole_labels(
     """
     regions = list(labels.regions.values())
     if labels.lesion_above is not None:
-        return np.where(stored > labels.lesion_above, 1, 0).astype(np.int16), ""
+        return labels.stored_values(stored, where=where), ""
     rounded = np.rint(stored)
     values = set(np.unique(rounded).tolist())
     if values <= set(labels.values):
