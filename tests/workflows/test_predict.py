@@ -209,7 +209,9 @@ def test_a_checkpoint_for_other_modalities_is_refused(trained: Trained, data: Pa
 
 
 def test_masks_hold_the_values_of_the_data_that_they_are_made_for(trained: Trained) -> None:
-    plan = open_checkpoint(trained.folder).plan.model_copy(update={"regions": {"WT": (1, 2, 4), "ET": (4,)}})
+    plan = open_checkpoint(trained.folder).plan.model_copy(
+        update={"regions": {"WT": (1, 2, 4), "ET": (4,)}, "ignored": ()}
+    )
     newer = Labels(regions={"ET": frozenset({3}), "WT": frozenset({1, 2, 3})})
     assert written_as(plan, newer) == WrittenAs(labels=newer, names=("WT", "ET"))
     assert written_as(plan, LESION) == WrittenAs(labels=plan.labels, names=("WT", "ET"))
