@@ -135,7 +135,8 @@ def has_finite_gradients(module: nn.Module) -> bool:
 def test_bfloat16_autocast_trains(module: nn.Module) -> None:
     """A network that overflows does so every time.
 
-    Once in many times oneDNN's weight gradient of a plain 3-D convolution in bfloat16 holds memory that nobody wrote.
+    Rarely one convolution has a gradient that is not finite although all others have (saca_swin, decoder.ups.0.join);
+    the cause is not known, and a convolution alone did not show it in 1,175 trials. Until it is, one of three must do.
     """
     assert any(has_finite_gradients(module) for _ in range(3))
 
