@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +140,14 @@ HEADS = {
 }
 
 
-def our_name(name: str) -> str:
-    return next((ours + name.removeprefix(theirs) for theirs, ours in HEADS.items() if name.startswith(theirs)), name)
+def heads_of(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return what the published network predicts with, under our names; reading its encoder leaves that out."""
+    return {
+        ours + name.removeprefix(theirs): weight
+        for name, weight in weights.items()
+        for theirs, ours in HEADS.items()
+        if name.startswith(theirs)
+    }
 
 
 def published_network(mode: str, weights: dict[str, Tensor]) -> PretrainingNetwork:
@@ -160,7 +167,7 @@ def published_network(mode: str, weights: dict[str, Tensor]) -> PretrainingNetwo
         "schedule": {"steps": 1},
     }
     built = build_pretraining_network(PretrainingRecipe.model_validate(recipe))
-    built.load_state_dict({our_name(name): weight for name, weight in renamed.items()})
+    built.load_state_dict(renamed | heads_of(weights))
     return built.eval()
 
 
