@@ -135,3 +135,27 @@ def test_a_release_is_built_once_and_published_without_a_password():
 def test_dependabot_watches_the_actions_and_the_packages():
     updates = read_yaml(ROOT / ".github" / "dependabot.yml")["updates"]
     assert [entry["package-ecosystem"] for entry in updates] == ["github-actions", "pip"]
+
+
+def test_the_citation_is_that_of_this_package():
+    citation = read_yaml(ROOT / "CITATION.cff")
+    project = PYPROJECT["project"]
+    assert citation["title"] == f"{project['name']}: {project['description'][0].lower()}{project['description'][1:-1]}"
+    for key in ("version", "license", "keywords", "authors"):
+        assert citation[key] == project[key], key
+
+
+@pytest.mark.parametrize("name", ["bug.yml", "addition.yml"])
+def test_an_issue_form_asks_each_question_once(name: str):
+    form = read_yaml(ROOT / ".github" / "ISSUE_TEMPLATE" / name)
+    assert {"name", "description", "body"} <= set(form)
+    questions = [part for part in form["body"] if part["type"] != "markdown"]
+    assert len({part["id"] for part in questions}) == len({part["attributes"]["label"] for part in questions})
+    assert any(part.get("validations", {}).get("required") for part in questions)
+
+
+@pytest.mark.parametrize("name", ["SECURITY.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md"])
+def test_files_that_a_page_names_exist(name: str):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
+    assert [link for link in links if not (ROOT / link).exists()] == []
