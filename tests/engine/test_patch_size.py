@@ -46,7 +46,7 @@ def stored(shape: tuple[int, int, int]) -> StoredCase:
 
 def open_recipe(name: str, options: dict[str, object], **training: object) -> Recipe:
     content = tomllib.loads(RECIPE)
-    del content["sampling"]
+    del content["sampling"], content["inference"]
     content |= {"network": {"name": name, "options": options}, "loss": {"name": "cross_entropy"}}
     content["training"] |= {"batch": 2, **training}
     return complete(parse_recipe(content, where="test"), LESION)
@@ -118,6 +118,6 @@ def test_a_training_goes_on_with_the_size_that_it_began_with(
 
 def test_a_classifier_says_how_large_its_volumes_are():
     content = tomllib.loads(RECIPE) | {"task": "classify", "network": {"name": "swin_classifier"}}
-    del content["sampling"]
+    del content["sampling"], content["inference"]
     with pytest.raises(RecipeError, match="the size of volumes"):
         complete(parse_recipe(content, where="test"), LESION)

@@ -17,6 +17,7 @@ from lesionlab.core.plan import Fingerprint, Plan, outputs
 from lesionlab.core.recipe import Choice, Recipe
 from lesionlab.core.registry import Registry
 from lesionlab.core.split_rule import learning_cases, name_cases
+from lesionlab.engine.ignored_keys import refuse_ignored_keys
 from lesionlab.engine.sampling import index_slices
 from lesionlab.engine.store import StoredCase
 from lesionlab.engine.training_samples import samples_per_epoch
@@ -126,12 +127,14 @@ def complete_for(recipe: Recipe, *, outputs: int) -> Recipe:
     """Return the recipe complete, for a network with so many channels of logits.
 
     Raises:
-        NameUnknownError, OptionError: It names a network, loss, augmentation or option that does not exist.
+        NameUnknownError, OptionError: It names a network, loss, augmentation or option that does not exist, or changes
+            a key that has no effect on such a recipe.
         RecipeError: Its sizes, network or loss do not belong together.
     """
     _check_axes(recipe)
     _check_task(recipe)
     _check_loss(recipe, outputs=outputs)
+    refuse_ignored_keys(recipe)
     inputs = {"modalities": recipe.channels, "regions": outputs}
     changes = {
         "network": _complete(recipe.network, network, given=inputs),

@@ -119,6 +119,11 @@ def read_brain(case: Case, *, scan: Grid, modality: str) -> Image:
     return brain
 
 
+def normalisation_of(modality: str, settings: Preprocessing) -> Normalisation:
+    """Return how a modality is brought to one scale."""
+    return usual_normalisation(modality) if settings.normalisation == "by_modality" else settings.normalisation
+
+
 def _read_and_cut(
     case: Case, modalities: Sequence[str], *, settings: Preprocessing, labels: Labels
 ) -> tuple[Cut, Geometry, int]:
@@ -141,7 +146,7 @@ def _read_and_cut(
 
 def _level(modality: str, scan: Image, settings: Preprocessing) -> float:
     """Return the value above which there is foreground; all of a picture is, and all of a given brain."""
-    if _scheme(modality, settings) == "picture" or settings.foreground == "brain_mask":
+    if normalisation_of(modality, settings) == "picture" or settings.foreground == "brain_mask":
         return foreground_level(scan.array, rule="everything")
     level = foreground_level(scan.array, rule=settings.foreground, modality=modality)
     if level == -np.inf and settings.foreground == "above_background":
@@ -155,10 +160,6 @@ def _tell_no_air(modality: str) -> None:
     logger.warning("no air at the edges of a scan (%s): all of such scans is taken for foreground", modality)
 
 
-def _scheme(modality: str, settings: Preprocessing) -> Normalisation:
-    return usual_normalisation(modality) if settings.normalisation == "by_modality" else settings.normalisation
-
-
 def _scaled(
     modality: str,
     image: Float32[np.ndarray, "x y z"],
@@ -169,7 +170,7 @@ def _scaled(
 ) -> Float32[np.ndarray, "x y z"]:
     if settings.foreground == "brain_mask" and head.any():
         image = np.where(head, image, image[head].min())
-    if _scheme(modality, settings) == "z_score":
+    if normalisation_of(modality, settings) == "z_score":
         if settings.bias_field == "n4":
             image = without_bias_field(image, head, spacing_mm=spacing_mm)
         elif settings.bias_field == "mirror":
@@ -184,7 +185,7 @@ def _normalise(
     foreground: Bool[np.ndarray, "x y z"],
     settings: Preprocessing,
 ) -> Float32[np.ndarray, "x y z"]:
-    scheme = _scheme(modality, settings)
+    scheme = normalisation_of(modality, settings)
     if settings.window is not None:
         image = np.clip(image, *settings.window)
     if scheme == "picture":

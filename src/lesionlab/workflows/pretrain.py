@@ -19,6 +19,7 @@ from lesionlab.core.pretext import Pretext, pretext
 from lesionlab.core.pretraining import PretrainingPlan, PretrainingRecipe, read_pretraining_recipe
 from lesionlab.core.split_rule import learning_cases, test_cases
 from lesionlab.engine.checkpoint import open_pretraining, recover
+from lesionlab.engine.ignored_keys import refuse_ignored_keys
 from lesionlab.engine.network_fit import check_encoder_fits
 from lesionlab.engine.pretraining import PretrainingLoop
 from lesionlab.engine.ranks import hold_folder, make_training_fabric
@@ -82,6 +83,7 @@ def pretrain(
     stop = Stop(max_time_s=math.inf if max_time_s is None else max_time_s)
     name, layout = open_divided(data, split_file)
     wanted = read_pretraining_recipe(recipe, changes=tuple(changes))
+    refuse_ignored_keys(wanted)
     check_encoder_fits(wanted)
     cases = tuple(match_modalities(layout, wanted.modalities).cases())
     learned = learning_cases(cases, where=data)
