@@ -1,6 +1,7 @@
 """The project's own files are true: workflows name what there is, and every version is the same everywhere."""
 
 import re
+import runpy
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,12 @@ def test_the_tests_run_with_every_extra():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert extras[0] in makefile
     assert "--group dev" in install
+
+
+def test_the_wheel_alone_is_asked_for_every_extra():
+    script = runpy.run_path(str(ROOT / ".github" / "ask_for_extras.py"))
+    assert set(script["COMMANDS"]) == set(PYPROJECT["project"]["optional-dependencies"])
+    assert any("ask_for_extras.py" in line for line in commands("checks.yml"))
 
 
 def test_a_release_is_built_once_and_published_without_a_password():
