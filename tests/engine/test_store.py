@@ -12,7 +12,7 @@ from tiny_training import phantom, save
 
 from lesionlab.core.case import Case
 from lesionlab.core.content_key import content_key
-from lesionlab.core.errors import ImageError, LabelError, StorageError
+from lesionlab.core.errors import CasesError, LabelError, StorageError
 from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.recipe import Preprocessing
 from lesionlab.engine.preprocess import prepare
@@ -97,7 +97,7 @@ def test_undeclared_values_are_refused_whatever_the_store_holds(case: Case, tmp_
     more = Labels(regions={"lesion": frozenset({1}), "other": frozenset({7})})
     (stored,) = store_cases([case], tmp_path / "store", modalities=BOTH, settings=Preprocessing(), labels=more)
     assert 7 in stored.label()
-    with pytest.raises(LabelError, match="7"):
+    with pytest.raises(CasesError, match=r"case a: .*7"):
         stored_of(case)
 
 
@@ -176,12 +176,33 @@ def test_the_store_of_many_at_once_is_that_of_one_after_the_other(tmp_path: Path
             assert path.read_bytes() == (many_at_once.folder / path.name).read_bytes()
 
 
-def test_a_bad_case_is_named_and_what_was_stored_stays(tmp_path: Path):
+@pytest.mark.parametrize(("bad", "at_once"), [((2,), 1), ((1, 2), 3), ((0, 1, 2, 3), 1)])
+def test_all_bad_cases_are_named_together_and_the_others_are_stored(tmp_path: Path, bad: tuple[int, ...], at_once: int):
+    """Whichever case is the largest."""
     cases = many(tmp_path, 4)
-    cases[2].images["t1"].write_bytes(b"no image")
-    with pytest.raises(ImageError, match=r"2t\.nii\.gz"):
-        store_cases(cases, tmp_path / "store", modalities=BOTH, settings=Preprocessing(), labels=LESION)
-    assert 1 <= len(list((tmp_path / "store").glob("*/case.json"))) <= 3
+    for number in bad:
+        cases[number].images["t1"].write_bytes(b"no image" if number % 2 else bytes(10**6))
+    with pytest.raises(CasesError) as caught:
+        store_cases(
+            cases, tmp_path / "store", modalities=BOTH, settings=Preprocessing(), labels=LESION, at_once=at_once
+        )
+    assert f"{len(bad)} of 4 that cannot" in caught.value.found
+    for number in range(4):
+        assert (f"{number}t.nii.gz" in caught.value.found) == (f"case {number}: " in caught.value.found)
+        assert (f"case {number}: " in caught.value.found) == (number in bad)
+    stored = {file.parent.name.split("-")[0] for file in (tmp_path / "store").glob("*/case.json")}
+    assert stored == {str(number) for number in range(4) if number not in bad}
+
+
+def test_an_unforeseen_error_of_a_case_is_that_of_the_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail_on_one(case: Case, *arguments: object, **options: object) -> object:
+        if case.id == "1":
+            raise ZeroDivisionError("division by zero")
+        return prepare(case, *arguments, **options)
+
+    monkeypatch.setattr("lesionlab.engine.store.prepare", fail_on_one)
+    with pytest.raises(CasesError, match="1 of 3 that cannot: case 1: unexpected ZeroDivisionError: division by zero"):
+        store_cases(many(tmp_path, 3), tmp_path, modalities=BOTH, settings=Preprocessing(), labels=LESION)
 
 
 def test_no_cases_are_an_empty_store(tmp_path: Path):

@@ -7,7 +7,7 @@ import pytest
 from jaxtyping import Integer
 
 from lesionlab.core.case import Case
-from lesionlab.core.errors import GridError, LabelError, LayoutError, NameUnknownError, OptionError
+from lesionlab.core.errors import CasesError, GridError, LabelError, LayoutError, NameUnknownError, OptionError
 from lesionlab.core.grid import Grid
 from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.lesion_table import read_lesions
@@ -159,14 +159,17 @@ def test_another_grid_is_refused(tmp_path: Path) -> None:
         predicted=lesion(4, 4, 2),
         grid=Grid.of(LEFT_HANDED.shape, moved),
     )
-    with pytest.raises(GridError, match="on its own grid"):
+    with pytest.raises(CasesError, match=r"case a: .*on its own grid"):
         evaluate_cases(tmp_path / "predictions", [case], WMH, protocols=["wmh2017"], out=tmp_path / "out")
 
 
-def test_undeclared_values_are_refused(tmp_path: Path) -> None:
-    case = make_case(tmp_path, "a", reference=lesion(4, 4, 2), predicted=lesion(4, 4, 2, value=255))
-    with pytest.raises(LabelError, match="255"):
-        evaluate_cases(tmp_path / "predictions", [case], LESION, protocols=["wmh2017"], out=tmp_path / "out")
+def test_cases_with_undeclared_values_are_named_together(tmp_path: Path) -> None:
+    cases = [
+        make_case(tmp_path, name, reference=lesion(4, 4, 2), predicted=lesion(4, 4, 2, value=value))
+        for name, value in (("a", 255), ("b", 1), ("c", 254))
+    ]
+    with pytest.raises(CasesError, match=r"2 of 3 that cannot: case a: .*255.*; case c: .*254"):
+        evaluate_cases(tmp_path / "predictions", cases, LESION, protocols=["wmh2017"], out=tmp_path / "out")
 
 
 def test_an_infinite_score_is_counted_and_the_report_is_written(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ LesionlabError
 ├── SplitError            a division of cases that would spoil a score, or a sealed case used too early
 ├── CheckpointError       a checkpoint that is damaged, or made for other inputs
 ├── PredictionError       a case that a network gives no sound answer for, or that memory is too small for
+├── CasesError            cases that failed where every one is needed, named together
 ├── StorageError          a file that could not be written whole
 └── FolderInUseError      a folder that another command writes into
 
@@ -93,6 +94,10 @@ class CheckpointError(LesionlabError):
 
 class PredictionError(LesionlabError):
     """A case that gets no prediction: the network's numbers are none, or memory is too small."""
+
+
+class CasesError(LesionlabError):
+    """Cases that failed where every one is needed; each is named with its reason."""
 
 
 class StorageError(LesionlabError):

@@ -21,6 +21,7 @@ from lesionlab.core.labels import Labels
 from lesionlab.core.progress import Tracker
 from lesionlab.core.recipe import Preprocessing
 from lesionlab.core.storage import write_bytes_atomically, write_text_atomically
+from lesionlab.engine.case_loop import Failure, attempt, results_of
 from lesionlab.engine.cases_at_once import how_many_at_once, work_through
 from lesionlab.engine.preprocess import Prepared, prepare
 from lesionlab.transforms.geometry import Geometry
@@ -89,6 +90,7 @@ def store_cases(
     Each case lies under a key made from the bytes of its files and the settings, so that changed data or settings
     are prepared again and finished work never is, unless it is damaged. Several cases are prepared at once where there
     are cores and memory for them; the store is the same. The largest comes first, alone, and tells what a case takes.
+    A case that cannot be prepared does not stop the others, so that all of these are known at once.
 
     Args:
         cases: What to prepare.
@@ -99,20 +101,27 @@ def store_cases(
         at_once: How many cases may be prepared at the same time; None decides by cores and free memory.
 
     Raises:
-        LesionlabError: As `prepare`.
+        CasesError: Some cases cannot be prepared; each is named with its reason. The others are in the store.
         StorageError: The store could not be written; cases already in it stay.
     """
     if not cases:
         return ()
+    what = "preparing cases"
     store = partial(_store_case, folder=folder, modalities=modalities, settings=settings, labels=labels)
-    largest = max(range(len(cases)), key=lambda number: _bytes_on_disk(cases[number]))
-    others = [case for number, case in enumerate(cases) if number != largest]
-    with Tracker("preparing cases", total=len(cases)) as tracker:
-        first = store(cases[largest])
-        tracker.advance()
-        workers = at_once or how_many_at_once(_bytes_to_prepare(first, modalities=len(modalities)))
-        stored = work_through(others, store, at_once=workers, tracker=tracker)
-    return (*stored[:largest], first, *stored[largest:])
+    work = partial(attempt, store)
+    largest_first = sorted(cases, key=_bytes_on_disk, reverse=True)
+    outcomes: dict[str, StoredCase | Failure] = {}
+    with Tracker(what, total=len(cases)) as tracker:
+        for number, case in enumerate(largest_first, start=1):
+            outcomes[case.id] = outcome = work(case)
+            tracker.advance()
+            if isinstance(outcome, StoredCase):
+                workers = at_once or how_many_at_once(_bytes_to_prepare(outcome, modalities=len(modalities)))
+                others = largest_first[number:]
+                together = work_through(others, work, at_once=workers, tracker=tracker)
+                outcomes |= zip((other.id for other in others), together, strict=True)
+                break
+    return results_of([outcomes[case.id] for case in cases], what=what)
 
 
 def _bytes_on_disk(case: Case) -> int:

@@ -245,8 +245,9 @@ def evaluate_cases(
         OptionError: `workers` is less than one.
         NameUnknownError: No protocol has one of the names.
         LayoutError: There is no case, or some lack a prediction or a reference; nothing is scored then.
-        GridError: A prediction lies elsewhere than its reference.
-        LabelError: A mask holds a value that `labels` does not declare, or a protocol knows other regions.
+        CasesError: A prediction lies elsewhere than its reference, or a mask holds a value that `labels` does not
+            declare; every such case is named.
+        LabelError: A protocol knows other regions than `labels`.
     """
     scoring = Scoring.by(_with_official(protocols), labels)
     masks = match_predictions(predictions, cases)

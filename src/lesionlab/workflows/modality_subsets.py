@@ -6,6 +6,7 @@ import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,9 @@ from lesionlab.core.folder_lock import lock_folder
 from lesionlab.core.learned_cases import LearnedCases
 from lesionlab.core.metric import MaskPair
 from lesionlab.core.model_card import SubsetFigure
-from lesionlab.core.progress import track
 from lesionlab.core.split_rule import select_split
 from lesionlab.core.storage import write_text_atomically
+from lesionlab.engine.case_loop import work_on_every_case
 from lesionlab.engine.checkpoint import open_checkpoint
 from lesionlab.engine.postprocess import to_masks
 from lesionlab.engine.predictor import Predictor
@@ -59,6 +60,7 @@ def evaluate_subsets(
     Raises:
         CheckpointError: The network never learnt to do with fewer modalities.
         LayoutError: There is no case with a mask.
+        CasesError: Some of the cases cannot be scored; each is named with its reason.
         FolderInUseError: Another command is writing into `out`.
         LesionlabError: Checkpoint or data cannot be used.
     """
@@ -76,9 +78,8 @@ def evaluate_subsets(
             logger.warning("sealed test set: %s", line)
         predictor = Predictor(opened, opened.plan.recipe.inference)
         subsets = tuple(_subsets(opened.plan.recipe.modalities))
-        work = track(itertools.product(subsets, cases), what="subsets", total=len(subsets) * len(cases))
-        dice = np.array([_case_dice(predictor, case, modalities) for modalities, case in work])
-        means = dice.reshape(len(subsets), len(cases), -1).mean(axis=1)
+        dice = work_on_every_case(cases, what="subsets", work=partial(_dice_of_subsets, predictor, subsets=subsets))
+        means = np.array(dice).mean(axis=0)
         rows = tuple(
             SubsetFigure(
                 modalities=modalities,
@@ -108,6 +109,11 @@ def _subsets(modalities: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Yield all of them, then one less, and so on to each alone."""
     for count in range(len(modalities), 0, -1):
         yield from itertools.combinations(modalities, count)
+
+
+def _dice_of_subsets(predictor: Predictor, case: Case, *, subsets: Sequence[tuple[str, ...]]) -> list[list[float]]:
+    """Return the Dice of each region of a case, for every subset of its modalities."""
+    return [_case_dice(predictor, case, modalities) for modalities in subsets]
 
 
 def _case_dice(predictor: Predictor, case: Case, modalities: tuple[str, ...]) -> list[float]:

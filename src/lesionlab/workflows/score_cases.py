@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from lesionlab.core.metric import Score, Spacing
 from lesionlab.core.progress import track
 from lesionlab.core.protocol import LabelMap, Protocol, known_values, protocol
 from lesionlab.core.report import Row
+from lesionlab.engine.case_loop import attempt, results_of
 from lesionlab.engine.processes import Each
 from lesionlab.workflows.case_lesions import list_lesions
 from lesionlab.workflows.case_masks import read_case_masks
@@ -117,13 +119,14 @@ def score_cases(
         each: Calls a function for every case.
 
     Raises:
-        GridError: A prediction lies elsewhere than its reference.
-        LabelError: A mask holds a value that nobody declares.
+        CasesError: Some cases cannot be scored: a prediction lies elsewhere than its reference, or a mask holds a value
+            that nobody declares. Each is named with its reason.
     """
     paths = [masks[case.id] for case in cases]
     rows: list[Row] = []
     lesions: list[LesionRow] = []
-    for scored, listed in track(each(scoring, cases, paths), what="evaluating", total=len(cases)):
+    outcomes = track(each(partial(attempt, scoring), cases, paths), what="evaluating", total=len(cases))
+    for scored, listed in results_of(list(outcomes), what="evaluating"):
         rows += scored
         lesions += listed
     return tuple(rows), tuple(lesions)

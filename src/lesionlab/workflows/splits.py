@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -10,10 +11,10 @@ import numpy as np
 from lesionlab.core.case import Case
 from lesionlab.core.errors import LesionlabError, OptionError, SplitError
 from lesionlab.core.labels import Labels
-from lesionlab.core.progress import track
 from lesionlab.core.split import Part, SplitRow, SplitTable, read_split
 from lesionlab.core.split_rule import STRICTNESS, part_of, strictest
 from lesionlab.engine.case_files import read_mask
+from lesionlab.engine.case_loop import work_on_every_case
 from lesionlab.layouts.opening import open_layout
 from lesionlab.workflows.dealing import Patient, check_official, deal_folds, draw_share, nnunet_folds, site_folds
 
@@ -101,7 +102,8 @@ def split(
     Raises:
         SplitError: There are too few patients or sites, or a patient would be in two parts or folds.
         OptionError: An option is out of its range, or the file would be overwritten.
-        LesionlabError: The folder does not follow its layout, or a mask cannot be read.
+        CasesError: Masks cannot be read; each is named with its reason.
+        LesionlabError: The folder does not follow its layout.
     """
     _check_options(folds=folds, share=share, sealed_share=sealed_share, seed=seed)
     _, layout = open_layout(data)
@@ -156,12 +158,15 @@ def _row(case: Case, *, fold: int | None, is_sealed: bool, is_test: bool, kind: 
 
 
 def _patients(cases: Sequence[Case], labels: Labels) -> list[Patient]:
+    masked = [case for case in cases if case.label is not None]
+    measured = work_on_every_case(masked, what="measuring lesions", work=partial(_load_ml, labels=labels))
+    load_ml_of = dict(zip((case.id for case in masked), measured, strict=True))
     together: dict[str, list[Case]] = {}
     for case in cases:
         together.setdefault(case.group, []).append(case)
     patients = []
-    for group, own in track(together.items(), what="measuring lesions", total=len(together)):
-        loads_ml = [_load_ml(case, labels) for case in own if case.label is not None]
+    for group, own in together.items():
+        loads_ml = [load_ml_of[case.id] for case in own if case.id in load_ml_of]
         patients.append(
             Patient(
                 group=group,

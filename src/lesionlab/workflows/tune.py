@@ -6,6 +6,7 @@ import itertools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,9 @@ from lesionlab.core.folder_lock import lock_folder
 from lesionlab.core.labels import Labels
 from lesionlab.core.metric import MaskPair, Metric, metric
 from lesionlab.core.postprocessing import Postprocessing
-from lesionlab.core.progress import track
 from lesionlab.core.storage import write_bytes_atomically, write_text_atomically
 from lesionlab.engine.case_files import read_mask
+from lesionlab.engine.case_loop import work_on_every_case
 from lesionlab.engine.checkpoint import Checkpoint, open_checkpoint, save_postprocessing
 from lesionlab.engine.postprocess import to_masks
 from lesionlab.engine.predictor import Predictor
@@ -97,6 +98,7 @@ def tune(
         OptionError: The metric is no fraction.
         LayoutError: The data hold none of the plan's validation cases, or other images under their ids.
         SplitError: A validation case is a test case here, or belongs to a sealed test set.
+        CasesError: Some of the cases cannot be scored; each is named with its reason.
         LesionlabError: Checkpoint or data cannot be used.
     """
     opened = open_checkpoint(checkpoint)
@@ -130,9 +132,9 @@ def _tune_masks(
         Postprocessing(threshold=threshold, smallest_lesion_mm3=size)
         for threshold, size in itertools.product(thresholds, smallest_lesions_mm3)
     ]
+    score_case = partial(_score_case, predictor, candidates=candidates, measured=measured)
+    scores = np.stack(work_on_every_case(cases, what="tuning", work=score_case))
     _warn_of_no_lesion(cases, opened.plan.labels)
-    tracked = track(cases, what="tuning", total=len(cases))
-    scores = np.stack([_score_case(predictor, case, candidates=candidates, measured=measured) for case in tracked])
     means = scores.mean(axis=0)
     choice = choose_setting(candidates, means, leave_one_out_means(scores))
     how = describe_choice(choice, means, score=f"mean {score}", cases=said)

@@ -11,9 +11,9 @@ from jaxtyping import Float, Integer
 from lesionlab.core.case import Case
 from lesionlab.core.errors import CheckpointError, OptionError
 from lesionlab.core.postprocessing import Postprocessing
-from lesionlab.core.progress import track
 from lesionlab.core.registry import nearest_name
 from lesionlab.core.storage import write_text_atomically
+from lesionlab.engine.case_loop import work_on_every_case
 from lesionlab.engine.category_predictor import CategoryPredictor
 from lesionlab.engine.checkpoint import Checkpoint, save_postprocessing
 from lesionlab.metrics.classes import accuracy, balanced_accuracy, confusion, f1
@@ -60,8 +60,9 @@ def tune_categories(
         advice = nearest_name(score, list(SCORES))
         raise OptionError("a score of classifications", found=repr(score), where="--score", next_step=advice)
     predictor = CategoryPredictor(checkpoint, flips=checkpoint.plan.recipe.inference.flips)
-    tracked = track(cases, what="tuning", total=len(cases))
-    probabilities = np.array([float(predictor.predict(case)[1]) for case in tracked])
+    probabilities = np.array(
+        work_on_every_case(cases, what="tuning", work=lambda case: float(predictor.predict(case)[1]))
+    )
     reference = np.array([categories.index(case.category or "") for case in cases])
     scores = _score(probabilities, reference, thresholds=thresholds, score=score)
     others = ~np.eye(len(cases), dtype=bool)
