@@ -211,7 +211,10 @@ CALLED: dict[str, tuple[str, ...]] = {
 }
 """Verb -> module and function of `lesionlab.workflows` that do its work."""
 
-RETURNED = {"check:check": (), "fix:fix": SimpleNamespace(changes=(), left_out={}, findings=())}
+RETURNED = {
+    "check:check": (),
+    "fix:fix": SimpleNamespace(changes=(), left_out={}, failures={}, findings=(), record=Path("repairs.json")),
+}
 """What is given back of those that the command does something after."""
 
 

@@ -1,7 +1,9 @@
 """A repaired copy passes the check, says what was changed, and leaves the dataset alone."""
 
+import errno
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import nibabel
@@ -12,9 +14,11 @@ from test_check import FAULTS, FLAIR, MASK, T1, affine_with, patient, values
 from tiny_training import AFFINE, SHAPE, save
 
 from lesionlab.cli.main import main
-from lesionlab.core.errors import LayoutError, OptionError
+from lesionlab.core.case import Case
+from lesionlab.core.errors import LayoutError, OptionError, StorageError
 from lesionlab.workflows.check import check
 from lesionlab.workflows.fix import Fixed, fix
+from lesionlab.workflows.repairing import Change, repair_case
 
 CASE = Path("Utrecht") / "0"
 
@@ -144,6 +148,72 @@ def test_a_patient_in_two_parts_stays_in_test(tmp_path: Path):
     assert set(done.left_out) == {"Utrecht_0"}
     assert done.findings == ()
     assert (out / "test" / "Utrecht" / "1" / T1).exists()
+
+
+def break_case(monkeypatch: pytest.MonkeyPatch, error: BaseException, *, case_id: str) -> list[str]:
+    """Let the repair of one case fail after its files are written; return a list of the cases that are repaired."""
+    repaired: list[str] = []
+
+    def repair_or_fail(case: Case, *arguments: object, **options: object) -> Iterator[Change]:
+        repaired.append(case.id)
+        yield from repair_case(case, *arguments, **options)
+        if case.id == case_id:
+            raise error
+
+    monkeypatch.setattr("lesionlab.workflows.fix.repair_case", repair_or_fail)
+    return repaired
+
+
+def test_an_unforeseen_error_is_that_of_its_case_and_leaves_no_old_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    for number in "01":
+        FAULTS["a shifted image"][2](folder / "Utrecht" / number)
+    _, out = fixed(folder)
+    assert (out / CASE / T1).exists()
+    save(folder / CASE / T1, values(folder / CASE / T1) * 2, affine_with(shift_mm=3))
+    repaired = break_case(monkeypatch, ZeroDivisionError("division by zero"), case_id="Utrecht_0")
+    with pytest.raises(SystemExit) as ended:
+        main(["check", f"wmh2017:{folder}", "--fix", str(out)])
+    assert ended.value.code == 1
+    assert repaired == ["Utrecht_0"]
+    assert "failed: Utrecht_0: unexpected ZeroDivisionError: division by zero" in capsys.readouterr().out
+    assert not list((out / CASE).rglob("*.nii.gz"))
+    assert (out / "Utrecht" / "1" / T1).exists()
+    record = json.loads((out / "repairs.json").read_text())
+    assert [excluded["case"] for excluded in record["left_out"]] == ["Utrecht_0"]
+    assert {change["case"] for change in record["changes"]} == {"Utrecht_1"}
+
+
+def test_an_interrupted_repair_is_resumed(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    for number in "01":
+        FAULTS["a shifted image"][2](folder / "Utrecht" / number)
+    out = folder.parent / "fixed"
+    break_case(monkeypatch, KeyboardInterrupt(), case_id="Utrecht_1")
+    with pytest.raises(KeyboardInterrupt):
+        fix(f"wmh2017:{folder}", out)
+    repaired = break_case(monkeypatch, AssertionError(), case_id="none")
+    done, _ = fixed(folder)
+    assert repaired == ["Utrecht_1"]
+    assert done.findings == ()
+    assert [change[0] for change in done.changes] == ["Utrecht_0", "Utrecht_1"]
+
+
+def test_a_full_disk_stops_the_repair(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    repaired = break_case(monkeypatch, OSError(errno.ENOSPC, "No space left on device"), case_id="Utrecht_0")
+    with pytest.raises(StorageError, match="No space left"):
+        fix(f"wmh2017:{folder}", folder.parent / "fixed")
+    assert repaired == ["Utrecht_0"]
+
+
+def test_a_repair_of_other_content_is_done_again(folder: Path):
+    FAULTS["a shifted image"][2](folder / CASE)
+    first, out = fixed(folder)
+    assert first.changes
+    save(folder / CASE / T1, values(folder / CASE / FLAIR))
+    again, _ = fixed(folder)
+    assert again.changes == ()
+    assert (out / CASE / T1).read_bytes() == (folder / CASE / T1).read_bytes()
 
 
 def test_other_files_come_along(folder: Path):

@@ -13,6 +13,7 @@ from lesionlab.cli.verbs import Data
 
 if TYPE_CHECKING:
     from lesionlab.workflows.check import Finding
+    from lesionlab.workflows.fix import Fixed
 
 STYLES = {"error": "red", "warning": "yellow", "note": ""}
 TOLD_ALONE = 5
@@ -41,25 +42,29 @@ def check(
     from lesionlab.workflows.check import check as run
     from lesionlab.workflows.check.finding import write_findings
 
-    findings = run(data, midplane=midplane) if fix is None else _fix(data, fix)
+    if fix is None:
+        findings, made, failures = run(data, midplane=midplane), [], {}
+    else:
+        fixed = _fix(data, fix)
+        findings, made, failures = fixed.findings, [fix, fixed.record], fixed.failures
     _show(findings)
-    made = [] if fix is None else [fix, fix / "repairs.json"]
     if json is not None:
         write_findings(json, findings, data=data)
         made.append(json)
-    return name_files(made) or _exit_code(findings)
+    return name_files(made, failures=failures) or _exit_code(findings)
 
 
-def _fix(data: str, out: Path) -> Sequence["Finding"]:
-    """Write the repaired copy, tell what was changed and left out, and return what was found in the copy."""
+def _fix(data: str, out: Path) -> "Fixed":
+    """Write the repaired copy, and report what was changed and which cases were left out without a failure."""
     from lesionlab.workflows.fix import fix
 
     fixed = fix(data, out)
     for case, file, what in fixed.changes:
         print(f"changed: {case}: {file}: {what}")
     for case, reason in fixed.left_out.items():
-        print(f"left out: {case}: {reason}")
-    return fixed.findings
+        if case not in fixed.failures:
+            print(f"left out: {case}: {reason}")
+    return fixed
 
 
 def split(

@@ -1,5 +1,6 @@
 """The JSON files that lesionlab writes and reads again, each kind judged by its schema when it is read."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -7,6 +8,8 @@ from typing import Generic, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from lesionlab.core.errors import LesionlabError
+
+logger = logging.getLogger(__name__)
 
 Content = TypeVar("Content")
 
@@ -38,6 +41,16 @@ class JsonFile(Generic[Content]):
         except OSError as error:
             raise self._refusal(error.strerror or str(error), where=path) from error
         return self.parse(data, where=path)
+
+    def read_if_sound(self, path: Path) -> Content | None:
+        """Return the content of a file that can be made again; None where it is absent or, with a warning, damaged."""
+        if not path.exists():
+            return None
+        try:
+            return self.read(path)
+        except LesionlabError as error:
+            logger.warning("%s is damaged (%s); next: %s", path, error.found, error.next_step)
+            return None
 
     def parse(self, data: str | bytes, *, where: str | Path) -> Content:
         """Return the content that is written in `data`, which came from `where`; raises as `read` does."""

@@ -1,24 +1,22 @@
 """Write a repaired copy of a dataset, and a record of every change."""
 
-import json
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from lesionlab.core.case import Case
-from lesionlab.core.errors import LayoutError, LesionlabError, OptionError
+from lesionlab.core.errors import LayoutError, OptionError
 from lesionlab.core.folder_lock import has_files, lock_folder
 from lesionlab.core.layout import Layout
-from lesionlab.core.progress import track
 from lesionlab.core.split_rule import strictest
-from lesionlab.core.storage import write_text_atomically
+from lesionlab.engine.case_loop import work_through_cases
 from lesionlab.layouts.opening import open_layout
 from lesionlab.workflows.check import Finding, check
-from lesionlab.workflows.repairing import HEADER_RULES, Change, repair_case
+from lesionlab.workflows.repair_record import RECORD_FILE, RecordedChange, RepairRecord
+from lesionlab.workflows.repairing import HEADER_RULES, repair_case
 
-RECORD_FILE = "repairs.json"
-FORMAT = 1
 HOPELESS = frozenset({"constant"})
 """Errors that no rewriting of files can repair, beside files that cannot be read."""
 
@@ -31,12 +29,14 @@ class Fixed:
         record: Names every change and every case that was left out.
         changes: Case, file and what was done, in words.
         left_out: Case id -> why the copy does not hold it.
+        failures: Those of them whose repair failed.
         findings: What a check of the copy says.
     """
 
     record: Path
     changes: tuple[tuple[str, str, str], ...]
     left_out: dict[str, str]
+    failures: dict[str, str]
     findings: tuple[Finding, ...]
 
 
@@ -47,8 +47,8 @@ def fix(data: str, out: Path) -> Fixed:
     otherwise, masks by nearest neighbour), masks are rounded or binarised, and doubtful headers are written afresh; a
     file of several volumes is changed as a whole. A mask that is a few pixels larger or smaller than its picture is
     brought to its size. What was written is read back. Cases that cannot be used are left out; so are all but the test
-    cases of a patient who is in several parts. Everything else is copied as it is; hidden files are not. Nothing in the
-    dataset is changed.
+    cases of a patient who is in several parts, and cases whose repair fails. Everything else is copied as it is; hidden
+    files are not. Nothing in the dataset is changed. Finished cases are skipped when nothing of them has changed.
 
     Args:
         data: LAYOUT:FOLDER.
@@ -68,26 +68,27 @@ def fix(data: str, out: Path) -> Fixed:
 
 def _fix(data: str, name: str, layout: Layout, *, out: Path) -> Fixed:
     cases = tuple(layout.cases())
-    found = check(data)
-    left_out = _hopeless(found) | _leaking(found, cases)
-    changes: list[Change] = []
-    for case in track(cases, what="repairing", total=len(cases)):
-        if case.id not in left_out:
-            try:
-                changes += _write_case(case, layout, out=out, findings=found)
-            except LesionlabError as error:
-                left_out[case.id] = str(error)
-    _copy_others(layout.folder, cases, out=out, left_out=left_out, written={change.file for change in changes})
-    told = tuple((change.case, str(change.file.relative_to(layout.folder)), change.what) for change in changes)
+    findings = check(data)
+    left_out = _hopeless(findings) | _leaking(findings, cases)
+    record = RepairRecord(out / RECORD_FILE, data=data, case_ids=[case.id for case in cases])
+    record.write()
+    for case_id in left_out:
+        record.forget(case_id)
+    repair = _Repair(layout=layout, out=out, doubtful=_doubtful_files(findings), shared=_shared_files(cases))
+    failures = work_through_cases(
+        [case for case in cases if case.id not in left_out],
+        what="repairing",
+        record=record,
+        key=repair.key,
+        work=repair,
+        files_of=repair.files_of,
+    )
+    left_out |= failures
+    changes = record.changes
+    written = {layout.folder / change.file for change in changes}
+    _copy_others(layout.folder, cases, out=out, left_out=left_out, written=written)
     findings = check(f"{name}:{out}") if len(left_out) < len(cases) else ()
-    record = {
-        "format": FORMAT,
-        "data": data,
-        "changes": [dict(zip(("case", "file", "what"), change, strict=True)) for change in told],
-        "left_out": [{"case": case, "reason": reason} for case, reason in left_out.items()],
-        "findings_of_the_copy": [asdict(finding) for finding in findings],
-    }
-    write_text_atomically(out / RECORD_FILE, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    record.write(left_out=left_out, findings=findings)
     if len(left_out) == len(cases):
         raise LayoutError(
             "at least one case that can be used or repaired",
@@ -95,7 +96,76 @@ def _fix(data: str, name: str, layout: Layout, *, out: Path) -> Fixed:
             where=out / RECORD_FILE,
             next_step="repair them by hand",
         )
-    return Fixed(record=out / RECORD_FILE, changes=told, left_out=left_out, findings=findings)
+    named = tuple((change.case, change.file, change.what) for change in changes)
+    return Fixed(record=out / RECORD_FILE, changes=named, left_out=left_out, failures=failures, findings=findings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Repair:
+    """Repairs one case.
+
+    Attributes:
+        layout: Of the dataset.
+        out: Folder of the copy.
+        doubtful: Case id -> files whose headers are written afresh.
+        shared: Files that several cases use.
+    """
+
+    layout: Layout
+    out: Path
+    doubtful: Mapping[str, frozenset[Path]]
+    shared: frozenset[Path]
+
+    def __call__(self, case: Case) -> tuple[RecordedChange, ...]:
+        """Write the changed files of a case, only when all of them can be repaired."""
+        headers = self.doubtful.get(case.id, frozenset())
+        changes = list(repair_case(case, self.layout.labels, headers=headers))
+        files = [self._relative(change.file) for change in changes]
+        for change, file in zip(changes, files, strict=True):
+            change.write(self.out / file)
+        return tuple(
+            RecordedChange(case=case.id, file=file.as_posix(), what=change.what)
+            for change, file in zip(changes, files, strict=True)
+        )
+
+    def key(self, case: Case) -> str:
+        """Return a digest of all that the repair of a case depends on, the names of its files among them."""
+        places = {file: file.relative_to(self.layout.folder) for file in self._own_folder(case.files)}
+        doubtful = sorted(str(places.get(file, file)) for file in self.doubtful.get(case.id, ()))
+        settings = [self.layout.labels, [places.get(file, file) for file in case.files], doubtful]
+        return case.content_key(tuple(case.images), settings=settings)
+
+    def files_of(self, case: Case) -> list[Path]:
+        """Return every file of the copy that the repair of this case, and of no other, may write."""
+        files = self._own_folder(file for file in case.files if file not in self.shared and not file.is_dir())
+        return [self.out / file.relative_to(self.layout.folder) for file in files]
+
+    def _own_folder(self, files: Iterable[Path]) -> Iterator[Path]:
+        return (file for file in files if file.is_relative_to(self.layout.folder))
+
+    def _relative(self, file: Path) -> Path:
+        if not file.is_relative_to(self.layout.folder):
+            raise LayoutError(
+                "a file in the folder of the dataset, which alone is copied",
+                found="one elsewhere that needs a repair",
+                where=file,
+                next_step="put it into the folder, or repair it by hand",
+            )
+        return file.relative_to(self.layout.folder)
+
+
+def _doubtful_files(findings: Sequence[Finding]) -> dict[str, frozenset[Path]]:
+    """Return the files whose headers are doubtful, by case."""
+    doubtful: dict[str, set[Path]] = {}
+    for finding in findings:
+        if finding.rule in HEADER_RULES:
+            doubtful.setdefault(finding.case, set()).add(Path(finding.where))
+    return {case_id: frozenset(files) for case_id, files in doubtful.items()}
+
+
+def _shared_files(cases: Sequence[Case]) -> frozenset[Path]:
+    uses = Counter(file for case in cases for file in case.files)
+    return frozenset(file for file, count in uses.items() if count > 1)
 
 
 def _check_out(out: Path, folder: Path) -> None:
@@ -111,33 +181,31 @@ def _check_out(out: Path, folder: Path) -> None:
         )
 
 
-def _write_case(case: Case, layout: Layout, *, out: Path, findings: Sequence[Finding]) -> list[Change]:
-    """Write the changed files of a case, only when all of them can be repaired."""
-    doubtful = {Path(finding.where) for finding in findings if finding.case == case.id and finding.rule in HEADER_RULES}
-    changes = list(repair_case(case, layout.labels, headers=doubtful))
-    for change in changes:
-        place = out / change.file.relative_to(layout.folder)
-        change.write(place)
-    return changes
-
-
 def _copy_others(
     folder: Path, cases: Sequence[Case], *, out: Path, left_out: dict[str, str], written: set[Path]
 ) -> None:
     """Copy what was not written, but for the files of cases that are left out and of none that stays.
 
-    Of those, what an earlier call or half a repair wrote is removed.
+    Of those, what an earlier call or half a repair wrote is removed, and folders that are empty then.
     """
     dropped = {file for case in cases if case.id in left_out for file in case.files}
     kept = {file for case in cases if case.id not in left_out for file in case.files}
     for path in dropped - kept:
-        if path.is_file():
-            (out / path.relative_to(folder)).unlink(missing_ok=True)
+        if path.is_file() and path.is_relative_to(folder):
+            place = out / path.relative_to(folder)
+            place.unlink(missing_ok=True)
+            _remove_empty_folders(place.parent, within=out)
     for path in _visible_files(folder):
         if path not in written and path not in dropped - kept:
             place = out / path.relative_to(folder)
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, place)
+
+
+def _remove_empty_folders(folder: Path, *, within: Path) -> None:
+    while folder != within and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
 
 
 def _visible_files(folder: Path) -> Iterator[Path]:
