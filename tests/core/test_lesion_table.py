@@ -26,6 +26,14 @@ def test_reads_back_exactly_what_it_wrote(tmp_path: Path) -> None:
     assert read_lesions(tmp_path / LESIONS_FILE) == rows
 
 
+def test_lesions_of_pictures_have_areas_in_pixels(tmp_path: Path) -> None:
+    rows = (lesion(12.0), lesion(700.0))
+    write_lesions(tmp_path / LESIONS_FILE, rows, kind="picture")
+    assert "mm" not in (text := (tmp_path / LESIONS_FILE).read_text())
+    assert text.splitlines()[0] == "case,group,site,region,side,number,area_px,is_touched,dice"
+    assert read_lesions(tmp_path / LESIONS_FILE) == rows
+
+
 @pytest.mark.parametrize(
     ("volume_mm3", "size_class"),
     [(10.0, "to 10 mm³"), (10.1, "10 to 50 mm³"), (500.0, "50 to 500 mm³"), (501.0, "above 500 mm³")],

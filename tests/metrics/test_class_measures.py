@@ -60,7 +60,7 @@ def test_visits_make_intervals_wider():
     )
     wilson = by_name(measure(apart))["sensitivity", "stroke"]
     patients = by_name(measure(together))["sensitivity", "stroke"]
-    assert (wilson.method, patients.method) == ("Wilson", "bootstrap of patients")
+    assert (wilson.method, patients.method) == ("Wilson", "bootstrap")
     assert wilson.value == patients.value
 
 

@@ -20,7 +20,7 @@ def case(name: str, probability: float, *, predicted: str = "ill") -> Classified
     return ClassifiedCase(case=name, site="", reference="ill", predicted=predicted, own_probability=probability)
 
 
-def page(*, title: str = "Heads", value: float = 0.75) -> str:
+def page(*, title: str = "Heads", value: float = 0.75, counted: str = "patients") -> str:
     area = Measure(
         name="auc", of="ill", value=value, low=0.5, high=1.0, method="DeLong", n=4, is_higher_better=True
     )  # fmt: skip
@@ -32,6 +32,7 @@ def page(*, title: str = "Heads", value: float = 0.75) -> str:
         pictures={"curve": b"\x89PNG"},
         provenance={"lesionlab": "0.1.0"},
         title=title,
+        counted=counted,
         notice="not for patients",
     )
 
@@ -66,6 +67,11 @@ def test_nothing_comes_from_elsewhere_and_names_are_text():
     assert all((given.get("src") or "data:").startswith("data:") for _, given in tags.found)
     assert any("default-src 'none'" in (given.get("content") or "") for _, given in tags.found)
     assert "unsafe" not in text
+
+
+def test_what_is_resampled_is_told():
+    assert "2,000 resamples of the patients" in page()
+    assert "2,000 resamples of the pictures" in page(counted="pictures")
 
 
 def test_what_made_it_is_told():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lesionlab.cli.main import main
+from lesionlab.core.case import DataKind
 from lesionlab.core.errors import LayoutError, OptionError, StorageError
 from lesionlab.core.interval import SEED
 from lesionlab.core.lesion_table import LESIONS_FILE, LesionRow, write_lesions
@@ -27,7 +28,9 @@ EVIL = "<script>alert(1)</script>"
 PATIENTS = [f"p{index:02}" for index in range(9)]
 
 
-def write_report(folder: Path, *, shift: float, seed: int = 0, patients: list[str] = PATIENTS) -> str:
+def write_report(
+    folder: Path, *, shift: float, seed: int = 0, patients: list[str] = PATIENTS, kind: DataKind = "volume"
+) -> str:
     """A report of nine patients, whose scores are `shift` above the first model's; the last has no HD95."""
     rng = np.random.default_rng(seed)
     rows = []
@@ -38,7 +41,7 @@ def write_report(folder: Path, *, shift: float, seed: int = 0, patients: list[st
             protocol, unit, is_higher_better = KINDS[metric]
             rows.append(
                 Row(
-                    case=f"{patient}-1",
+                    case=f"{patient}-1" if kind == "volume" else patient,
                     group=patient,
                     site="Utrecht" if index % 2 else "Singapore",
                     protocol=protocol,
@@ -50,8 +53,17 @@ def write_report(folder: Path, *, shift: float, seed: int = 0, patients: list[st
                     reason="",
                 )
             )
-    Report(rows=tuple(rows), rules=RULES, provenance={}).write(folder)
+    Report(rows=tuple(rows), rules=RULES, provenance={}, kind=kind).write(folder)
     return str(folder)
+
+
+def test_pictures_are_counted_as_pictures(tmp_path: Path) -> None:
+    shifts = {"good": 0.0, "bad": -0.1}
+    folders = [write_report(tmp_path / name, shift=shift, kind="picture") for name, shift in shifts.items()]
+    compared = compare(folders, tmp_path / "out")
+    assert "atient" not in compared.page.read_text()
+    assert "Mean over pictures" in (tmp_path / "out" / "table.md").read_text()
+    assert any("Only 9 pictures" in note for note in compared.notes)
 
 
 def write_lesion_table(folder: Path, *, found: int) -> None:

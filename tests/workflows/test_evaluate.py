@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from jaxtyping import Integer
+from PIL import Image
 
 from lesionlab.core.case import Case
 from lesionlab.core.errors import CasesError, GridError, LabelError, LayoutError, NameUnknownError, OptionError
@@ -118,6 +119,20 @@ def test_every_lesion_is_listed(tmp_path: Path, cases: list[Case]) -> None:
     ]
     assert lesions[0].volume_mm3 == pytest.approx(32 * 3)
     assert [one.dice for one in lesions[::2]] == [1, 0.75, 0]
+
+
+def test_lesions_of_pictures_are_listed_in_pixels(tmp_path: Path) -> None:
+    (tmp_path / "predictions").mkdir()
+    mask = np.zeros((20, 24), np.uint8)
+    mask[4:8, 3:6] = 255
+    for path in ("a.png", "a_label.png", "predictions/a_mask.png"):
+        Image.fromarray(mask).save(tmp_path / path)
+    case = Case(id="a", images={"grey": tmp_path / "a.png"}, label=tmp_path / "a_label.png", group="a")
+    evaluate_cases(tmp_path / "predictions", [case], LESION, protocols=["lesionlab"], out=tmp_path / "out")
+    with (tmp_path / "out" / "lesions.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [float(row["area_px"]) for row in rows] == [12.0, 12.0]
+    assert not {"volume_mm3", "size_class"} & set(rows[0])
 
 
 def test_a_failure_is_drawn_first_and_never_as_best(tmp_path: Path, cases: list[Case]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from PIL import Image
 from tiny_training import save
 
 from lesionlab.core.errors import CasesError, LayoutError, OptionError, SplitError
@@ -63,6 +64,23 @@ def test_the_choice_is_kept_and_predict_reaches_it(
     predicted = np.asarray(nibabel.load(tmp_path / "out" / f"{case}_mask.nii.gz").dataobj) > 0
     reference = np.asarray(nibabel.load(folder_of(data, case) / "wmh.nii.gz").dataobj) == 1
     assert dice(predicted, reference) == pytest.approx(tuned.score)
+
+
+def test_sizes_of_pictures_are_in_pixels(checkpoint: Path, tmp_path: Path):
+    (tmp_path / "pictures").mkdir()
+    for name, value in (("flair", 200), ("t1", 90)):
+        Image.fromarray(np.full((36, 30), value, np.uint8)).save(tmp_path / "pictures" / f"{name}.png")
+    lesion = np.zeros((36, 30), np.uint8)
+    lesion[10:16, 8:12] = 1
+    Image.fromarray(lesion).save(tmp_path / "pictures" / "lesion.png")
+    (tmp_path / "pictures" / "cases.csv").write_text("id,label,flair,t1\na,lesion.png,flair.png,t1.png\n")
+    plan = json.loads((checkpoint / "plan.json").read_text())
+    plan |= {"layout": "table", "validation_cases": ["a"], "training_images": [], "validation_images": []}
+    (checkpoint / "plan.json").write_text(json.dumps(plan))
+    tuned = tune(checkpoint, f"table:{tmp_path / 'pictures'}", thresholds=THRESHOLDS, smallest_lesions_mm3=SIZES)
+    assert tuned.size_unit == "px"
+    head = (checkpoint / "tuning.csv").read_text().splitlines()[0]
+    assert head == "threshold,smallest_lesion_px,mean_dice,standard_error_of_difference_from_best"
 
 
 def test_no_other_case_is_looked_at(checkpoint: Path, data: Path):

@@ -82,3 +82,9 @@ def test_what_is_uncertain_is_said(
     warn_of_choice(tuned, cases=cases, thresholds=THRESHOLDS, smallest_lesions_mm3=SIZES)
     assert len(caplog.messages) == len(said)
     assert all(words in message for words, message in zip(said, caplog.messages, strict=True))
+
+
+def test_the_smallest_lesion_of_pictures_is_in_pixels(caplog: pytest.LogCaptureFixture):
+    tuned = Postprocessing(threshold=0.5, smallest_lesion_mm3=50.0)
+    warn_of_choice(tuned, cases=8, thresholds=THRESHOLDS, smallest_lesions_mm3=SIZES, size_unit="px")
+    assert "the smallest lesion 50 px is the last one" in caplog.text

@@ -121,7 +121,9 @@ def tune(
 
     tuned = run(checkpoint, data, score=score, split_file=split_file)
     setting = tuned.postprocessing
-    smallest = f", smallest lesion {setting.smallest_lesion_mm3:g} mm3" if tuned.has_smallest_lesion else ""
+    smallest = (
+        f", smallest lesion {setting.smallest_lesion_mm3:g} {tuned.size_unit}" if tuned.has_smallest_lesion else ""
+    )
     print(f"threshold {setting.threshold:g}{smallest}: {tuned.score_name} {tuned.score:.3f} ({setting.chosen_by})")
     return name_files(tuned.files)
 

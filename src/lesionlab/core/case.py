@@ -18,6 +18,9 @@ DataKind: TypeAlias = Literal["volume", "picture"]
 """What images are: volumes with a place in the patient and spacing in mm, or plain pictures (photographs, endoscopy),
 which have neither sides nor millimetres."""
 
+SIZE_UNITS: dict[DataKind, str] = {"volume": "mm3", "picture": "px"}
+"""In what the size of a lesion is told; pixels of pictures count as 1 mm wide and thick wherever it is computed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:

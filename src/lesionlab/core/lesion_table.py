@@ -9,12 +9,15 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from lesionlab.core.case import DataKind
 from lesionlab.core.errors import StorageError
 from lesionlab.core.storage import write_text_atomically
 
 LESIONS_FILE = "lesions.csv"
 
 Side: TypeAlias = Literal["reference", "predicted"]
+
+_SIZE_COLUMNS: dict[DataKind, str] = {"volume": "volume_mm3", "picture": "area_px"}
 
 SIZES_MM3 = (10.0, 50.0, 500.0)
 """Limits between the classes of lesion size."""
@@ -33,7 +36,7 @@ class LesionRow:
         region: Of which region.
         side: Which mask it lies in.
         number: From 1, in the order of the array, within case, region and side.
-        volume_mm3: Its volume.
+        volume_mm3: Its volume; of a picture, whose pixels count as 1 mm wide and thick, its area in pixels.
         is_touched: Whether the other mask has a voxel in it: a lesion of the reference is then found, a predicted one
             is then real.
         dice: Of this lesion with all lesions of the other mask that touch it, together; 0 where none does.
@@ -55,16 +58,16 @@ class LesionRow:
         return SIZE_CLASSES[bisect_left(SIZES_MM3, self.volume_mm3)]
 
 
-def write_lesions(path: Path, lesions: Iterable[LesionRow]) -> None:
-    """Write one row per lesion, with its class of size.
+def write_lesions(path: Path, lesions: Iterable[LesionRow], *, kind: DataKind = "volume") -> None:
+    """Write one row per lesion: of volumes with its volume and class of size, of pictures with its area in pixels.
 
     Raises:
         StorageError: The file could not be written whole.
     """
     stream = io.StringIO(newline="")
-    names = [*(field.name for field in fields(LesionRow)), "size_class"]
+    names = [*(field.name for field in fields(LesionRow)), *(["size_class"] if kind == "volume" else [])]
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(names)
+    writer.writerow(_SIZE_COLUMNS[kind] if name == "volume_mm3" else name for name in names)
     touched = names.index("is_touched")
     for cells in map(list, map(attrgetter(*names), lesions)):
         cells[touched] = str(cells[touched]).lower()
@@ -81,7 +84,7 @@ def read_lesions(path: Path) -> tuple[LesionRow, ...]:
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             return tuple(_lesion(cells) for cells in csv.DictReader(stream))
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+    except (OSError, ValueError, KeyError, TypeError, StopIteration, csv.Error) as error:
         raise StorageError(
             "a table of lesions",
             found=f"{type(error).__name__}: {error}",
@@ -99,7 +102,7 @@ def _lesion(cells: dict[str, str]) -> LesionRow:
         region=cells["region"],
         side=sides[cells["side"]],
         number=int(cells["number"]),
-        volume_mm3=float(cells["volume_mm3"]),
+        volume_mm3=float(next(cells[name] for name in _SIZE_COLUMNS.values() if name in cells)),
         is_touched={"true": True, "false": False}[cells["is_touched"]],
         dice=float(cells["dice"]),
     )

@@ -121,6 +121,11 @@ class Report:
     kind: DataKind = "volume"
 
     @property
+    def counted(self) -> str:
+        """What scores are averaged over, in a word: "patients", or "pictures" where nobody says whose they are."""
+        return "patients" if self.tells_patients else "pictures"
+
+    @property
     def tells_patients(self) -> bool:
         """Whether cases are known to be of patients, and not pictures that each count as a patient of their own."""
         return self.kind == "volume" or any(row.group != row.case for row in self.rows)

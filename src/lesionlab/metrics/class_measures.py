@@ -14,7 +14,7 @@ RESAMPLES = 2_000
 SEED = 20_240_708
 """Fixed, so that one report always shows one interval."""
 
-DELONG, WILSON, BOOTSTRAP = "DeLong", "Wilson", "bootstrap of patients"
+DELONG, WILSON, BOOTSTRAP = "DeLong", "Wilson", "bootstrap"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from lesionlab.metrics.class_measures import Measure
+from lesionlab.metrics.class_measures import RESAMPLES, Measure
 from lesionlab.pages.offline_page import address, render_page
 
 TITLES = {
@@ -55,6 +55,7 @@ def render_classification(
     pictures: Mapping[str, bytes],
     provenance: Mapping[str, str],
     title: str,
+    counted: str = "patients",
     notice: str = "",
 ) -> str:
     """Return the page; cases are shown in the order of what their own class was given, the worst first.
@@ -67,11 +68,14 @@ def render_classification(
         pictures: PNGs by caption.
         provenance: Software and versions.
         title: The page's heading.
+        counted: What was resampled for intervals: "patients", or "pictures" where nobody says whose they are.
         notice: A sentence that nobody may overlook, shown above everything; empty for none.
     """
     facts = {
         "title": title,
         "notice": notice,
+        "counted": counted,
+        "resamples": RESAMPLES,
         "measures": measures,
         "titles": TITLES,
         "confusion": confusion.astype(int).tolist(),

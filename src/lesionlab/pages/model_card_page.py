@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lesionlab.core.case import DataKind
+from lesionlab.core.case import SIZE_UNITS, DataKind
 from lesionlab.core.model_card import Figure, ModelCard, Result
 from lesionlab.core.plan import Plan
 from lesionlab.core.postprocessing import Postprocessing
@@ -79,7 +79,7 @@ def render_card(
         versions=versions,
         task=_task(plan),
         input=_input(plan, card),
-        postprocessing=_postprocessing(plan, postprocessing, pixels=kind == "picture"),
+        postprocessing=_postprocessing(plan, postprocessing, kind),
         source=_source(plan, card),
         fingerprint=_fingerprint(plan, kind),
         training=_training(plan, card, machine=machine, best=best),
@@ -123,14 +123,14 @@ def _input(plan: Plan, card: ModelCard) -> str:
     return f"{modalities}; with fewer: {'; '.join(fewer)}"
 
 
-def _postprocessing(plan: Plan, settings: Postprocessing, *, pixels: bool) -> str:
+def _postprocessing(plan: Plan, settings: Postprocessing, kind: DataKind) -> str:
     chosen = f" ({_escaped(settings.chosen_by)})" if settings.chosen_by else ""
     if len(plan.categories) > 2:
         return "the likeliest category is predicted"
     if plan.categories:
         return f"threshold {settings.threshold:g}{chosen}"
-    unit = "px" if pixels else "mm³"
-    return f"threshold {settings.threshold:g}, smallest lesion {settings.smallest_lesion_mm3:g} {unit}{chosen}"
+    size = SIZE_UNITS[kind].replace("3", "³")
+    return f"threshold {settings.threshold:g}, smallest lesion {settings.smallest_lesion_mm3:g} {size}{chosen}"
 
 
 def _dataset(citation: str, layout: str) -> str:

@@ -14,7 +14,7 @@ from lesionlab.core.interval import LEVEL, RESAMPLES, SEED, Interval
 FOLDER = Path(__file__).parent
 DECIMALS = {"1": 3, "lesions": 1, "mm": 2, "voxel": 2, "px": 1, "ml": 2, "%": 1}
 ARROWS = {True: "↑", False: "↓", None: ""}
-UNIT_WORDS = {"1": "fraction", "voxel": "voxels", "px": "pixels"}
+UNIT_WORDS = {"1": "fraction", "voxel": "voxels", "px": "pixels", "mm3": "mm³"}
 
 
 def render_page(template: str, facts: Mapping[str, object]) -> str:

@@ -31,7 +31,7 @@ LATEX = str.maketrans(
 )
 MARKDOWN = str.maketrans({"|": r"\|", "*": r"\*", "_": r"\_", "<": "&lt;", "`": r"\`", "\\": r"\\"})
 CAPTION = (
-    "Mean over patients with its 95 % bootstrap interval. Bold: best. †: differs from the best "
+    "Mean over {} with its 95 % bootstrap interval. Bold: best. †: differs from the best "
     "(Wilcoxon signed-rank test, p < 0.05{})."
 )
 CORRECTED = " after Holm's correction"
@@ -71,7 +71,7 @@ def write_tables(comparisons: Sequence[Comparison]) -> PaperTable:
     cells = [_column(comparison) for comparison in comparisons]
     rows = list(zip(*cells, strict=True))
     names = [score.model for score in comparisons[0].models]
-    caption = CAPTION.format(CORRECTED if len(comparisons[0].pairs) > 1 else "")
+    caption = CAPTION.format(comparisons[0].table.counted, CORRECTED if len(comparisons[0].pairs) > 1 else "")
     return PaperTable(
         markdown=_markdown(heads, names, rows, caption=caption),
         latex=_latex(heads, names, rows, caption=caption),

@@ -123,7 +123,7 @@ def render_report(
         "remarks": _remarks(report),
         "legacy_figures": pair_legacy(report.summary, report.rules),
         "fewest": FEWEST_CASES,
-        "counted": "patients" if report.tells_patients else "pictures",
+        "counted": report.counted,
         "charts": _charts(report, lesions),
         "pictures": tuple(pictures),  # last: other processes may still be drawing them
     }

@@ -7,12 +7,15 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
+from lesionlab.pages.offline_page import unit_words
+
 
 def draw_surface(
     surface: Float[np.ndarray, "threshold size"],
     *,
     thresholds: Sequence[float],
     sizes: Sequence[float],
+    unit: str,
     score: str,
     chosen: int,
 ) -> bytes:
@@ -21,7 +24,8 @@ def draw_surface(
     Args:
         surface: Mean scores.
         thresholds: One per row.
-        sizes: Smallest lesions in mm3, one per column.
+        sizes: Smallest lesions, one per column.
+        unit: Of those sizes: "mm3" or "px".
         score: Name of the metric.
         chosen: Place of the chosen pair, counted row by row.
     """
@@ -30,7 +34,7 @@ def draw_surface(
     picture = axes.imshow(surface, aspect="auto", cmap="viridis", origin="lower")
     axes.set_xticks(range(len(sizes)), [f"{size:g}" for size in sizes])
     axes.set_yticks(range(len(thresholds)), [f"{threshold:g}" for threshold in thresholds])
-    axes.set_xlabel("smallest lesion (mm³)")
+    axes.set_xlabel(f"smallest lesion ({unit_words(unit)})")
     axes.set_ylabel("threshold")
     row, column = np.unravel_index(chosen, surface.shape)
     axes.set_title(f"mean {score} of validation cases; chosen {surface[row, column]:.3f}, best {surface.max():.3f}")

@@ -32,6 +32,7 @@ class ScoreTable:
             together. Each counts as the worst finite score that any model had, so that a failure never makes a mean
             better.
         left_out: Scans for which no model has a finite score, such as those without a lesion.
+        counted: What patients are called: "pictures" where nobody says whose those are.
     """
 
     protocol: str
@@ -43,6 +44,7 @@ class ScoreTable:
     scores: Mapping[str, Float[np.ndarray, "_ patient"]]
     penalised: Mapping[str, int]
     left_out: int
+    counted: str = "patients"
 
     @property
     def name(self) -> str:
@@ -108,7 +110,7 @@ def score_tables(models: Models) -> tuple[ScoreTable, ...]:
                 model: np.array([[kinds[kind].get(case, np.nan) for case in cases] for kinds in reports])
                 for model, reports in values.items()
             }
-            tables.append(_table(sample, raw, patients=[patients[case] for case in cases]))
+            tables.append(_table(sample, raw, patients=[patients[case] for case in cases], counted=first.counted))
     tables = [table for table in tables if table.patients]
     if not tables:
         raise LayoutError(
@@ -131,7 +133,9 @@ def _values(report: Report) -> dict[Kind, dict[str, float]]:
     return values
 
 
-def _table(sample: Row, raw: Mapping[str, Float[np.ndarray, "_ scan"]], *, patients: Sequence[str]) -> ScoreTable:
+def _table(
+    sample: Row, raw: Mapping[str, Float[np.ndarray, "_ scan"]], *, patients: Sequence[str], counted: str
+) -> ScoreTable:
     assert sample.is_higher_better is not None
     every = np.concatenate(list(raw.values()))
     is_scored = np.isfinite(every).any(axis=0)
@@ -154,6 +158,7 @@ def _table(sample: Row, raw: Mapping[str, Float[np.ndarray, "_ scan"]], *, patie
         },
         penalised={model: int((~np.isfinite(rows[:, is_scored])).sum()) for model, rows in raw.items()},
         left_out=int((~is_scored).sum()),
+        counted=counted,
     )
 
 

@@ -41,7 +41,7 @@ class Stratification:
         metric: Its name, with protocol and region.
         unit: As in `lesionlab.core.metric.Score`.
         by: What divides the patients ("site").
-        counted: What is counted: "patients" or "lesions".
+        counted: What is counted: "patients", "pictures" or "lesions".
         strata: The parts in order.
     """
 
@@ -80,7 +80,7 @@ def stratify(table: ScoreTable, parts: Mapping[str, str], *, by: str) -> Stratif
     for name in sorted(together):
         part = table.of(frozenset(together[name]))
         strata.append(Stratum(name=name, n=len(part.patients), models=summarise_models(part)))
-    return Stratification(metric=table.name, unit=table.unit, by=by, counted="patients", strata=tuple(strata))
+    return Stratification(metric=table.name, unit=table.unit, by=by, counted=table.counted, strata=tuple(strata))
 
 
 def thirds(values: Mapping[str, float], *, unit: str) -> dict[str, str]:

@@ -179,12 +179,12 @@ def _notes(models: Sequence[ModelReports], comparisons: Sequence[Comparison]) ->
     if absent:
         notes.append(f"Scans without a score for any model are left out: {'; '.join(absent)}.")
     if n < FEW_PATIENTS:
-        notes.append(_small_note(n))
+        notes.append(_small_note(n, tables[0].counted))
     return notes
 
 
-def _small_note(n: int) -> str:
-    said = f"Only {n} patients: a difference that is not shown may well be there; see what was detectable."
+def _small_note(n: int, counted: str) -> str:
+    said = f"Only {n} {counted}: a difference that is not shown may well be there; see what was detectable."
     if smallest_p_value(n) >= 0.05:
         said += f" No result of so few can be significant, as the smallest p-value is {smallest_p_value(n):.3g}."
     return said

@@ -264,7 +264,7 @@ def evaluate_cases(
         report = Report(rows=rows, rules=rules, provenance=provenance, kind=kind)
         pictures = draw_cases(report, cases, masks=masks, labels=labels, each=each)
         tables = report.write(out)
-        write_lesions(out / LESIONS_FILE, lesions)
+        write_lesions(out / LESIONS_FILE, lesions, kind=kind)
         shown = join_notices(notice, provenance)
         page = render_report(report, title=title, notice=shown, pictures=pictures, lesions=lesions)
     write_text_atomically(out / PAGE_FILE, page)

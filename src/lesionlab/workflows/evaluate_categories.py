@@ -15,6 +15,7 @@ from lesionlab.core.errors import LayoutError
 from lesionlab.core.registry import nearest_name
 from lesionlab.core.report import Report, Row, Rules
 from lesionlab.core.storage import write_bytes_atomically, write_text_atomically
+from lesionlab.engine.case_files import kind_of
 from lesionlab.metrics.class_measures import Judged, Measure, measure
 from lesionlab.metrics.classes import (
     calibration_bins,
@@ -62,7 +63,7 @@ def evaluate_categories(
     """
     judged = _judge(table, cases)
     measures = measure(judged)
-    report = Report(rows=tuple(_rows(judged, cases)), rules=(RULES,), provenance=provenance)
+    report = Report(rows=tuple(_rows(judged, cases)), rules=(RULES,), provenance=provenance, kind=kind_of(cases))
     pictures = {ROC_FILE: _draw_curves(judged), CALIBRATION_FILE: _draw_calibration(judged)}
     for name, png in pictures.items():
         write_bytes_atomically(out / name, png)
@@ -80,6 +81,7 @@ def evaluate_categories(
         },
         provenance=provenance,
         title=title,
+        counted=report.counted,
         notice=notice,
     )
     write_text_atomically(out / PAGE_FILE, page)

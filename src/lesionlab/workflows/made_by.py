@@ -67,7 +67,7 @@ class MadeBy(BaseModel):
             return None
         if self.postprocessing.chosen_by == GIVEN:
             logger.info(
-                "threshold %g and smallest lesion %g mm3 were given for these masks; the card of %s is left as it is",
+                "threshold %g and smallest lesion %g were given for these masks; the card of %s is left as it is",
                 self.postprocessing.threshold,
                 self.postprocessing.smallest_lesion_mm3,
                 self.checkpoint,

@@ -14,14 +14,14 @@ from jaxtyping import Float
 
 import lesionlab.metrics
 import lesionlab.networks  # noqa: F401  # registers what a plan may name
-from lesionlab.core.case import Case
+from lesionlab.core.case import SIZE_UNITS, Case
 from lesionlab.core.errors import OptionError
 from lesionlab.core.folder_lock import lock_folder
 from lesionlab.core.labels import Labels
 from lesionlab.core.metric import MaskPair, Metric, metric
 from lesionlab.core.postprocessing import Postprocessing
 from lesionlab.core.storage import write_bytes_atomically, write_text_atomically
-from lesionlab.engine.case_files import read_mask
+from lesionlab.engine.case_files import kind_of, read_mask
 from lesionlab.engine.case_loop import work_on_every_case
 from lesionlab.engine.checkpoint import Checkpoint, open_checkpoint, save_postprocessing
 from lesionlab.engine.postprocess import to_masks
@@ -56,6 +56,7 @@ class Tuned:
         score: Its mean over validation cases.
         score_name: The metric: "dice", or of a classifier "balanced_accuracy" and the like.
         has_smallest_lesion: Whether a smallest lesion was chosen, too; False of a classifier.
+        size_unit: In which the smallest lesion is: "mm3", of pictures "px".
         files: Table and picture of all scores, and the file of the choice.
     """
 
@@ -64,6 +65,7 @@ class Tuned:
     score_name: str
     has_smallest_lesion: bool
     files: tuple[Path, ...]
+    size_unit: str = "mm3"
 
 
 def tune(
@@ -139,11 +141,12 @@ def _tune_masks(
     choice = choose_setting(candidates, means, leave_one_out_means(scores))
     how = describe_choice(choice, means, score=f"mean {score}", cases=said)
     setting = candidates[choice.place].model_copy(update={"chosen_by": how})
-    warn_of_choice(setting, cases=len(cases), thresholds=thresholds, smallest_lesions_mm3=smallest_lesions_mm3)
+    sizes, unit = smallest_lesions_mm3, SIZE_UNITS[kind_of(cases)]
+    warn_of_choice(setting, cases=len(cases), thresholds=thresholds, smallest_lesions_mm3=sizes, size_unit=unit)
     save_postprocessing(opened, setting)
-    table = _table(candidates, means, choice, score=score)
-    surface = means.reshape(len(thresholds), len(smallest_lesions_mm3))
-    picture = draw_surface(surface, thresholds=thresholds, sizes=smallest_lesions_mm3, score=score, chosen=choice.place)
+    table = _table(candidates, means, choice, score=score, unit=unit)
+    surface = means.reshape(len(thresholds), len(sizes))
+    picture = draw_surface(surface, thresholds=thresholds, sizes=sizes, unit=unit, score=score, chosen=choice.place)
     write_text_atomically(opened.folder / TABLE_FILE, table)
     write_bytes_atomically(opened.folder / PICTURE_FILE, picture)
     made = (opened.folder / name for name in (TABLE_FILE, PICTURE_FILE, "postprocessing.json"))
@@ -154,6 +157,7 @@ def _tune_masks(
         score_name=score,
         has_smallest_lesion=True,
         files=files,
+        size_unit=unit,
     )
 
 
@@ -202,11 +206,16 @@ def _value(measured: Metric, pair: MaskPair) -> float:
 
 
 def _table(
-    candidates: Sequence[Postprocessing], means: Float[np.ndarray, "candidate"], choice: Choice, *, score: str
+    candidates: Sequence[Postprocessing],
+    means: Float[np.ndarray, "candidate"],
+    choice: Choice,
+    *,
+    score: str,
+    unit: str,
 ) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["threshold", "smallest_lesion_mm3", f"mean_{score}", STANDARD_ERROR])
+    writer.writerow(["threshold", f"smallest_lesion_{unit}", f"mean_{score}", STANDARD_ERROR])
     for candidate, mean, error in zip(candidates, means, choice.standard_errors, strict=True):
         words = [f"{mean:.6f}", "" if np.isnan(error) else f"{error:.6f}"]
         writer.writerow([candidate.threshold, candidate.smallest_lesion_mm3, *words])

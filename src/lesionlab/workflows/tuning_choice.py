@@ -86,8 +86,17 @@ def warn_of_choice(
     cases: int,
     thresholds: Sequence[float],
     smallest_lesions_mm3: Sequence[float],
+    size_unit: str = "mm3",
 ) -> None:
-    """Say in one line each that validation cases are few, and that a choice lies at the border of its candidates."""
+    """Say in one line each that validation cases are few, and that a choice lies at the border of its candidates.
+
+    Args:
+        choice: The setting.
+        cases: How many validated.
+        thresholds: Candidates.
+        smallest_lesions_mm3: Candidates; of pictures in pixels.
+        size_unit: In which they are told.
+    """
     if cases == 1:
         logger.warning("one validation case cannot tell settings apart: the one that changes least was chosen")
     elif cases < FEWEST_CASES:
@@ -96,7 +105,7 @@ def warn_of_choice(
         f"threshold {choice.threshold:g}": lambda: (
             len(thresholds) > 1 and choice.threshold in (min(thresholds), max(thresholds))
         ),
-        f"smallest lesion {choice.smallest_lesion_mm3:g} mm3": lambda: (
+        f"smallest lesion {choice.smallest_lesion_mm3:g} {size_unit}": lambda: (
             len(smallest_lesions_mm3) > 1 and choice.smallest_lesion_mm3 == max(smallest_lesions_mm3)
         ),
     }
