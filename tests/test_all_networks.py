@@ -124,21 +124,24 @@ def test_bfloat16_autocast_is_finite_and_near(module: nn.Module) -> None:
     assert (fast.logits.float() - exact).abs().mean() < 0.1 * exact.abs().mean()
 
 
-def has_finite_gradients(module: nn.Module) -> bool:
-    module.zero_grad()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        output = module.train()(image_for(module))
-    output.logits.float().square().mean().backward()
-    return all(bool(part.grad.isfinite().all()) for part in module.parameters() if part.grad is not None)
-
-
 def test_bfloat16_autocast_trains(module: nn.Module) -> None:
-    """A network that overflows does so every time.
+    """As it is trained, in memory that held numbers which are not finite: nothing is read before it is written."""
+    trained = lay_out(module, Training()).train()
+    fill_free_memory_with_nan()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = trained(image_for(module))
+    fill_free_memory_with_nan()
+    output.logits.float().square().mean().backward()
+    assert [name for name, part in module.named_parameters() if not is_finite(part.grad)] == []
 
-    Rarely one convolution has a gradient that is not finite although all others have (saca_swin, decoder.ups.0.join);
-    the cause is not known, and a convolution alone did not show it in 1,175 trials. Until it is, one of three must do.
-    """
-    assert any(has_finite_gradients(module) for _ in range(3))
+
+def is_finite(gradient: Tensor | None) -> bool:
+    return gradient is None or bool(gradient.isfinite().all())
+
+
+def fill_free_memory_with_nan() -> None:
+    blocks = [torch.full((2**power,), torch.nan, dtype=torch.bfloat16) for power in range(6, 21) for _ in range(8)]
+    del blocks
 
 
 def test_odd_sizes_keep_their_shape(module: nn.Module, name: str) -> None:

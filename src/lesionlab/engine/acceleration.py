@@ -11,13 +11,18 @@ from torch.utils.checkpoint import checkpoint, noop_context_fn
 
 from lesionlab.core.network import recomputed_blocks
 from lesionlab.core.recipe import Training
+from lesionlab.engine.exact_convolutions import keep_thin_convolutions_exact
 from lesionlab.engine.sample import Sample
 
 logger = logging.getLogger(__name__)
 
 
 def lay_out(network: nn.Module, settings: Training) -> nn.Module:
-    """Return the network with its kernels laid out, and its blocks set to recompute, as the settings say."""
+    """Return the network with its kernels laid out, and its blocks set to recompute, as the settings say.
+
+    Where bfloat16 would make gradients arbitrary, it keeps float32: see `keep_thin_convolutions_exact`.
+    """
+    keep_thin_convolutions_exact(network)
     if settings.channels_last:
         spatial_dims = int(network.spatial_dims)  # type: ignore[arg-type]  # registered networks have it
         network = network.to(memory_format=memory_format(spatial_dims))  # type: ignore[call-overload]  # torch's stub

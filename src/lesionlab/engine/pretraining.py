@@ -20,6 +20,7 @@ from lesionlab.core.pretraining import PretrainingPlan
 from lesionlab.core.progress import Tracker
 from lesionlab.engine.checkpoint import open_pretraining, save_checkpoint
 from lesionlab.engine.descent import take_step
+from lesionlab.engine.exact_convolutions import keep_thin_convolutions_exact
 from lesionlab.engine.loading import load_samples
 from lesionlab.engine.pretraining_network import build_pretraining_network
 from lesionlab.engine.ranks import check_share, is_wanted_anywhere, summed
@@ -141,6 +142,7 @@ class PretrainingLoop:
         self._fabric = fabric
         torch.manual_seed(schedule.seed)
         network = build_pretraining_network(plan.recipe)
+        keep_thin_convolutions_exact(network)
         optimiser = torch.optim.AdamW(network.parameters(), weight_decay=schedule.weight_decay)
         self._network, self._optimiser = self._fabric.setup(network, optimiser)
         self._knows_healthy = is_healthy is not None
