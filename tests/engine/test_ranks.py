@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from tiny_training import write_recipe
 
 from lesionlab.core.errors import OptionError
+from lesionlab.core.folder_lock import lock_folder
 from lesionlab.engine.checkpoint import open_checkpoint
 from lesionlab.engine.ranks import check_share, is_wanted_anywhere, processes
 
@@ -155,6 +156,38 @@ def test_kill_9_of_one_process_ends_both_and_the_training_goes_on(tmp_path: Path
     )
     assert f"going on from step {reached} of 4000" in done.stderr.decode()
     assert open_checkpoint(out / "last").provenance["training"]["step"] == reached + 3
+
+
+HOLD_TOGETHER = """
+import os, sys
+from pathlib import Path
+from lesionlab.core.errors import FolderInUseError
+from lesionlab.engine.ranks import hold_folder, make_training_fabric
+
+fabric = make_training_fabric("float32")
+for folder in map(Path, sys.argv[2:]):
+    try:
+        with hold_folder(fabric, folder):
+            fabric.barrier()
+            outcome = "held"
+    except FolderInUseError as error:
+        outcome = str(error)
+    Path(sys.argv[1], f"{folder.name}-{os.environ['RANK']}").write_text(outcome)
+"""
+
+
+@pytest.mark.slow
+def test_a_folder_in_use_is_refused_to_all_processes_alike(tmp_path: Path):
+    """Nobody waits for the others for ever: both go on to a free folder and hold that together."""
+    (tmp_path / "hold.py").write_text(HOLD_TOGETHER)
+    folders = [str(tmp_path / name) for name in ("taken", "free")]
+    with lock_folder(tmp_path / "taken"):
+        command = [*TWO, str(tmp_path / "hold.py"), str(tmp_path), *folders]
+        subprocess.run(command, check=True, capture_output=True, env=_environment())
+    outcomes = {name: [(tmp_path / f"{name}-{rank}").read_text() for rank in (0, 1)] for name in ("taken", "free")}
+    assert outcomes["free"] == ["held", "held"]
+    assert outcomes["taken"][0] == outcomes["taken"][1]
+    assert f"found process {os.getpid()} on " in outcomes["taken"][0]
 
 
 def _children(pid: int) -> list[int]:

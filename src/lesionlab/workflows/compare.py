@@ -76,20 +76,21 @@ def compare(
 
     Raises:
         LesionlabError: A folder holds no report, the reports share no case or no metric, a name matches nothing, or a
-            division has no data.
+            division has no data; or another command is writing into `out`.
     """
-    models = read_models(reports)
-    by_name = {model.name: model.reports for model in models}
-    tables = _choose(score_tables(by_name), metrics)
-    limits = _margins(tables, margins or {})
-    comparisons = tuple(
-        compare_models(table, margin=limits.get(table.name, math.nan))
-        for table in track(tables, what="comparing", total=len(tables))
-    )
-    strata = divide_patients(models, tables, by=by, columns=columns)
-    notes = tuple(_notes(models, comparisons))
-    files = _write(models, comparisons, strata, notes, out=out, title=title)
-    return Compared(comparisons=comparisons, strata=strata, notes=notes, page=files[0], files=files)
+    with lock_folder(out):
+        models = read_models(reports)
+        by_name = {model.name: model.reports for model in models}
+        tables = _choose(score_tables(by_name), metrics)
+        limits = _margins(tables, margins or {})
+        comparisons = tuple(
+            compare_models(table, margin=limits.get(table.name, math.nan))
+            for table in track(tables, what="comparing", total=len(tables))
+        )
+        strata = divide_patients(models, tables, by=by, columns=columns)
+        notes = tuple(_notes(models, comparisons))
+        files = _write(models, comparisons, strata, notes, out=out, title=title)
+        return Compared(comparisons=comparisons, strata=strata, notes=notes, page=files[0], files=files)
 
 
 def _write(
@@ -119,9 +120,8 @@ def _write(
         "table.csv": paper.csv,
         "table.tex": paper.latex,
     }
-    with lock_folder(out):
-        for name, text in texts.items():
-            write_text_atomically(out / name, text)
+    for name, text in texts.items():
+        write_text_atomically(out / name, text)
     return tuple(out / name for name in texts)
 
 

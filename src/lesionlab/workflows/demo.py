@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lesionlab.core.errors import OptionError
+from lesionlab.core.folder_lock import lock_folder
 from lesionlab.workflows.evaluate import evaluate
 from lesionlab.workflows.predict import predict
 from lesionlab.workflows.synthetic_patients import PARTS, make_cohort
@@ -31,6 +32,7 @@ def run_demo(out: Path, *, patients: int = 16, seed: int = 0) -> tuple[Path, ...
     Raises:
         OptionError: nilearn, whose wheel carries the template, is not installed; or there are too few patients.
         StorageError: The disk is full.
+        FolderInUseError: Another command is writing into `out`.
     """
     if patients < FEWEST_PATIENTS:
         raise OptionError(
@@ -39,19 +41,20 @@ def run_demo(out: Path, *, patients: int = 16, seed: int = 0) -> tuple[Path, ...
             where="--patients",
             next_step=f"--patients {FEWEST_PATIENTS}",
         )
-    cohort = out / "patients"
-    make_cohort(cohort, patients=patients, seed=seed)
-    data = f"wmh2017:{cohort}"
-    train("demo", data, out / "training", changes=[f"training.seed={seed}"])
-    tuned = tune(out / "training", data)
-    predicted = predict(out / "training", data, out / "masks", split="test")
-    evaluation = evaluate(
-        out / "masks",
-        data,
-        out / "report",
-        protocols=("wmh2017", "synapse_net_paper"),
-        split="test",
-        title="lesionlab demo",
-        notice=NOTICE,
-    )
-    return (*tuned.files, *predicted.files, *evaluation.files[1:], evaluation.page)
+    with lock_folder(out):
+        cohort = out / "patients"
+        make_cohort(cohort, patients=patients, seed=seed)
+        data = f"wmh2017:{cohort}"
+        train("demo", data, out / "training", changes=[f"training.seed={seed}"])
+        tuned = tune(out / "training", data)
+        predicted = predict(out / "training", data, out / "masks", split="test")
+        evaluation = evaluate(
+            out / "masks",
+            data,
+            out / "report",
+            protocols=("wmh2017", "synapse_net_paper"),
+            split="test",
+            title="lesionlab demo",
+            notice=NOTICE,
+        )
+        return (*tuned.files, *predicted.files, *evaluation.files[1:], evaluation.page)

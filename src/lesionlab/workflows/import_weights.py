@@ -7,11 +7,12 @@ import lesionlab.layouts
 import lesionlab.losses
 import lesionlab.transforms  # noqa: F401  # these three register what a recipe may name
 from lesionlab.core.errors import CheckpointError, LayoutError, RecipeError
+from lesionlab.core.folder_lock import lock_folder
 from lesionlab.core.labels import Labels
 from lesionlab.core.layout import layout
 from lesionlab.core.plan import Fingerprint, Plan, outputs
 from lesionlab.core.recipe import Choice, Recipe, read_recipe
-from lesionlab.engine.checkpoint import save_checkpoint
+from lesionlab.engine.checkpoint import save_checkpoint, training_of
 from lesionlab.engine.planning import complete
 from lesionlab.engine.published_weights import LEAST_LOADED, Coverage, Imported, import_published
 from lesionlab.engine.training_state import Progress
@@ -45,7 +46,13 @@ def import_checkpoint(file: Path, out: Path, *, network: str, recipe: str, layou
     Raises:
         CheckpointError: The file cannot be used, or fits neither network, recipe nor layout.
         LesionlabError: No such network, recipe or layout.
+        FolderInUseError: Another command is writing into the folder, or the training that it lies in.
     """
+    with lock_folder(training_of(out)):
+        return _import_checkpoint(file, out, network=network, recipe=recipe, layout_name=layout_name)
+
+
+def _import_checkpoint(file: Path, out: Path, *, network: str, recipe: str, layout_name: str) -> ImportedCheckpoint:
     labels = _labels_of(layout_name)
     chosen = read_recipe(recipe)
     if chosen.network.name != network:

@@ -83,30 +83,31 @@ def evaluate_longitudinal(
         LayoutError: No patient has two visits, or a case lacks a prediction or a reference.
         GridError: Two visits of a patient lie on different grids, or a prediction on another than its reference; axes
             may run another way.
+        FolderInUseError: Another command is writing into `out`.
     """
     chosen = _checked(limits or ChangeLimits())
-    _, layout = open_divided(data, split_file)
-    visits = _visits(select_split(layout.cases(), split, where=data), where=data)
-    cases = {case.id: case for visit in visits for case in visit}
-    masks = match_predictions(predictions, list(cases.values()))
-    pairs = [
-        pair
-        for earlier, later in track(visits, what="following lesions", total=len(visits))
-        for pair in _follow(earlier, later, masks=masks, labels=layout.labels, limits=chosen)
-    ]
-    provenance = {name: version(name) for name in SOFTWARE} | {"Python": platform.python_version()}
-    makers, scored = makers_of_masks(masks), list(cases.values())
-    provenance |= learned_line(makers, scored)
-    provenance |= count_evaluation(predictions, scored, out=out, split_file=split_file, makers=makers)
-    texts = {
-        PAGE_FILE: render_longitudinal(pairs, limits=chosen, provenance=provenance, title=title),
-        LESIONS_FILE: _table(line for pair in pairs for line in _lesion_lines(pair)),
-        PAIRS_FILE: _table(_pair_line(pair) for pair in pairs),
-    }
     with lock_folder(out):
+        _, layout = open_divided(data, split_file)
+        visits = _visits(select_split(layout.cases(), split, where=data), where=data)
+        cases = {case.id: case for visit in visits for case in visit}
+        masks = match_predictions(predictions, list(cases.values()))
+        pairs = [
+            pair
+            for earlier, later in track(visits, what="following lesions", total=len(visits))
+            for pair in _follow(earlier, later, masks=masks, labels=layout.labels, limits=chosen)
+        ]
+        provenance = {name: version(name) for name in SOFTWARE} | {"Python": platform.python_version()}
+        makers, scored = makers_of_masks(masks), list(cases.values())
+        provenance |= learned_line(makers, scored)
+        provenance |= count_evaluation(predictions, scored, out=out, split_file=split_file, makers=makers)
+        texts = {
+            PAGE_FILE: render_longitudinal(pairs, limits=chosen, provenance=provenance, title=title),
+            LESIONS_FILE: _table(line for pair in pairs for line in _lesion_lines(pair)),
+            PAIRS_FILE: _table(_pair_line(pair) for pair in pairs),
+        }
         for name, text in texts.items():
             write_text_atomically(out / name, text)
-    return Longitudinal(pairs=tuple(pairs), files=tuple(out / name for name in texts))
+        return Longitudinal(pairs=tuple(pairs), files=tuple(out / name for name in texts))
 
 
 def _checked(limits: ChangeLimits) -> ChangeLimits:

@@ -6,6 +6,7 @@ import itertools
 import logging
 import math
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationErr
 
 from lesionlab.core.augmentation import augmentation
 from lesionlab.core.errors import OptionError
+from lesionlab.core.folder_lock import lock_folder
 from lesionlab.core.ignored_option import ignored_option
 from lesionlab.core.loss import loss
 from lesionlab.core.network import network
@@ -140,13 +142,13 @@ def search(
 
     Raises:
         OptionError: The study cannot be read, names a fold without a split file, or Optuna is not installed.
+        FolderInUseError: Another command is writing into `out`.
         LesionlabError: Recipe or data cannot be used.
     """
     settings = read_study(study_file)
     if split_file is None and "fold" in settings.model_fields_set:
         raise ignored_option("fold", value=f"= {settings.fold}", because="only with --split-file", where=study_file)
     recipe = read_recipe(settings.recipe, changes=settings.changes)
-    study = _open_study(settings, out)
 
     def objective(trial: "optuna.Trial") -> float:
         chosen = [
@@ -176,9 +178,15 @@ def search(
             raise _optuna().TrialPruned
         return trained.best_score
 
-    over = [trial for trial in study.trials if trial.state.is_finished()]
-    study.optimize(objective, n_trials=max(0, settings.trials - len(over)))
-    return _write(study, out)
+    with ExitStack() as held:
+        if not settings.storage:
+            held.enter_context(lock_folder(out))
+        study = _open_study(settings, out)
+        over = [trial for trial in study.trials if trial.state.is_finished()]
+        study.optimize(objective, n_trials=max(0, settings.trials - len(over)))
+        if settings.storage:  # several machines may have searched in this folder at once, each in trials of its own
+            held.enter_context(lock_folder(out))
+        return _write(study, out)
 
 
 def read_study(path: Path) -> Study:

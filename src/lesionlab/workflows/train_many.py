@@ -16,6 +16,7 @@ from lesionlab.core.recipe import read_recipe
 from lesionlab.core.split import read_split
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.engine.cluster import Gathered, check_cluster, gather
+from lesionlab.engine.ranks import hold_folder, make_training_fabric
 from lesionlab.engine.tracking import check_tracking
 from lesionlab.workflows.division import open_divided
 from lesionlab.workflows.train import Trained, train
@@ -83,6 +84,7 @@ def train_many(
             one training that fails then stops no other. Without it the first that fails ends the call.
 
     Raises:
+        FolderInUseError: Another command is writing into `out`.
         LesionlabError: As `train`; or there is no such cluster.
     """
     if cluster is not None:
@@ -90,7 +92,8 @@ def train_many(
     if mlflow is not None:
         check_tracking(mlflow)
     store = store or out / "store"
-    first = read_recipe(recipe, changes=changes).training.seed
+    settings = read_recipe(recipe, changes=changes).training
+    first = settings.seed
     begin = partial(
         train, recipe, data, start_from=start_from, store=store, workers=workers, extend=extend, fraction=fraction,
         split_file=split_file, mlflow=mlflow,
@@ -101,16 +104,19 @@ def train_many(
         name = f"seed{seed}" if fold is None else f"fold{fold}-seed{seed}"
         changed = (*changes, f"training.seed={seed}")
         jobs[name] = partial(_train_until, ends_at, partial(begin, out / name, changes=changed, fold=fold))
-    if cluster is None:
-        done = Gathered(results={name: job() for name, job in jobs.items()}, failures={})
-    else:
-        _, layout = open_divided(data, split_file, fold=min(folds, default=None))
-        choose_cases(read_recipe(recipe, changes=changes), layout, where=data).store(store)  # once, not in each process
-        done = gather(jobs, where=cluster)
-    trainings = tuple(done.results.values())
-    if trainings:
-        write_text_atomically(out / SUMMARY_FILE, json.dumps(_summary(trainings), indent=1) + "\n")
-    return TrainedMany(trainings=trainings, failures=done.failures, summary=out / SUMMARY_FILE)
+    fabric = make_training_fabric(settings.precision)
+    with hold_folder(fabric, out):
+        if cluster is None:
+            done = Gathered(results={name: job() for name, job in jobs.items()}, failures={})
+        else:
+            _, layout = open_divided(data, split_file, fold=min(folds, default=None))
+            cases = choose_cases(read_recipe(recipe, changes=changes), layout, where=data)
+            cases.store(store)  # once, not in each process
+            done = gather(jobs, where=cluster)
+        trainings = tuple(done.results.values())
+        if trainings and fabric.is_global_zero:
+            write_text_atomically(out / SUMMARY_FILE, json.dumps(_summary(trainings), indent=1) + "\n")
+        return TrainedMany(trainings=trainings, failures=done.failures, summary=out / SUMMARY_FILE)
 
 
 def _train_until(ends_at: float, begin: Callable[..., Trained]) -> Trained:
