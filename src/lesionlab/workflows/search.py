@@ -5,7 +5,7 @@ import io
 import itertools
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,13 +178,22 @@ def search(
             raise _optuna().TrialPruned
         return trained.best_score
 
+    return _run_trials(settings, objective, out=out)
+
+
+def _run_trials(settings: Study, objective: "Callable[[optuna.Trial], float]", *, out: Path) -> Searched:
+    """Train until there are as many trials as the study says, and write the results, holding the folder.
+
+    With a database, several machines may search in one folder at once, each in trials of its own; then the folder is
+    held for the results alone.
+    """
     with ExitStack() as held:
         if not settings.storage:
             held.enter_context(lock_folder(out))
         study = _open_study(settings, out)
         over = [trial for trial in study.trials if trial.state.is_finished()]
         study.optimize(objective, n_trials=max(0, settings.trials - len(over)))
-        if settings.storage:  # several machines may have searched in this folder at once, each in trials of its own
+        if settings.storage:
             held.enter_context(lock_folder(out))
         return _write(study, out)
 
