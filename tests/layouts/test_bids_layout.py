@@ -151,6 +151,37 @@ def test_patterns_choose_modalities_and_make_them_obligatory(tmp_path: Path):
         list(dataset.cases())
 
 
+def visits(tmp_path: Path) -> dict[str, str]:
+    touch(tmp_path, "sub-1/ses-2/anat/sub-1_ses-2_T1w.nii", "sub-1/ses-10/anat/sub-1_ses-10_T1w.nii")
+    return {case.id: case.visit for case in Bids(tmp_path).cases()}
+
+
+def test_a_table_of_sessions_says_when_they_were_acquired(tmp_path: Path):
+    table = "session_id\tacq_time\tscore\nses-2\t2011-03-01T09:30:00\t1\nses-10\t2009-06-15\t2\n"
+    (tmp_path / "sub-1").mkdir()
+    (tmp_path / "sub-1" / "sub-1_sessions.tsv").write_bytes(table.encode("utf-16"))
+    assert visits(tmp_path) == {"sub-1_ses-2": "2011-03-01T09:30:00", "sub-1_ses-10": "2009-06-15"}
+
+
+def test_else_the_earliest_scan_says_it(tmp_path: Path):
+    for session, times in (("ses-2", ("n/a", "2011-03-01T09:30:00")), ("ses-10", ("2009-06-15T23:30:00-02:00", ""))):
+        place = tmp_path / "sub-1" / session
+        place.mkdir(parents=True)
+        rows = [f"anat/{number}.nii\t{time}" for number, time in enumerate(times)]
+        (place / f"sub-1_{session}_scans.tsv").write_text("\n".join(["filename\tacq_time", *rows]))
+    (tmp_path / "sub-1" / "sub-1_sessions.tsv").write_text("session_id\tacq_time\nses-2\tn/a\n")
+    assert visits(tmp_path) == {"sub-1_ses-2": "2011-03-01T09:30:00", "sub-1_ses-10": "2009-06-16T01:30:00"}
+
+
+@pytest.mark.parametrize(
+    "table", ["", "session_id\nses-2\n", "session_id\tacq_time\nses-2\t13:45:30\nses-10\t1/2/09\n"]
+)
+def test_what_says_no_date_leaves_the_order_of_ids(tmp_path: Path, table: str):
+    (tmp_path / "sub-1").mkdir()
+    (tmp_path / "sub-1" / "sub-1_sessions.tsv").write_text(table)
+    assert set(visits(tmp_path).values()) == {""}
+
+
 def test_participants_have_site_split_and_category(tmp_path: Path):
     touch(tmp_path, "sub-1/anat/sub-1_T1w.nii", "sub-2/anat/sub-2_T1w.nii")
     table = "participant_id\tage\tsite\tsplit\tgroup\nsub-1\t60\tUlm\ttest\tpatient\nsub-2\tn/a\tn/a\tn/a\tn/a\n"
@@ -162,7 +193,9 @@ def test_participants_have_site_split_and_category(tmp_path: Path):
 
 def test_raw_data_beside_derivatives(tmp_path: Path):
     touch(tmp_path, "rawdata/sub-1/anat/sub-1_FLAIR.nii", "derivatives/sub-1/anat/sub-1_mask.nii")
+    (tmp_path / "rawdata" / "participants.tsv").write_text("participant_id\tsplit\nsub-1\ttest\n")
     (case,) = Bids(tmp_path).cases()
+    assert case.split == "test"
     assert case.label is not None
 
 

@@ -73,6 +73,15 @@ def test_nobody_with_two_visits_is_refused(tmp_path: Path) -> None:
         evaluate_longitudinal(tmp_path / "masks", f"table:{tmp_path}", tmp_path / "out")
 
 
+def test_a_visit_without_a_date_among_others_is_refused(tmp_path: Path) -> None:
+    write_dataset(tmp_path, {"p-2": (lesion(), lesion()), "p-10": (lesion(), lesion())}, grids={})
+    head, *lines = (tmp_path / "cases.csv").read_text().splitlines()
+    dated = [f"{line},{'2009-06-15' if line.startswith('p-10') else ''}" for line in lines]
+    (tmp_path / "cases.csv").write_text("\n".join([f"{head},visit", *dated]) + "\n")
+    with pytest.raises(LayoutError, match="none of p-2"):
+        evaluate_longitudinal(tmp_path / "masks", f"table:{tmp_path}", tmp_path / "out")
+
+
 def test_visits_on_other_grids_are_refused(tmp_path: Path) -> None:
     moved = GRID.matrix
     moved[0, 3] = 4

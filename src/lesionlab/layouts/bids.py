@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import chain
 from pathlib import Path
 
 from lesionlab.core.case import Case, Modality
@@ -12,6 +13,7 @@ from lesionlab.core.image_formats import is_volume, stem_of
 from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.layout import layout
 from lesionlab.core.split_rule import split_fields
+from lesionlab.layouts.bids_dates import visit_of
 from lesionlab.layouts.dataset_options import FILE, read_options
 from lesionlab.layouts.image_files import in_order, is_there, no_image, visible
 from lesionlab.layouts.modality_names import SPELLINGS, modality_named
@@ -69,7 +71,8 @@ class Bids:
     (``label-L``, ``label-lesion``, ``desc-T1lesion``) goes before others, those of the brain or of tissues
     (``label-GM``) are left alone, or ``mask`` in lesionlab.toml tells which. A session's only mask with an entity
     ``desc-brain`` and none ``space-`` is that of its brain. A case is a session, ``sub-<X>_ses-<Y>``, and its patient
-    the subject. ``participants.tsv`` may have columns site, split and category.
+    the subject. ``participants.tsv`` may have columns site, split and category. Sessions follow each other by the
+    ``acq_time`` in ``sub-<X>_sessions.tsv``, or the earliest one in ``scans.tsv``.
 
     Args:
         folder: Where the subjects lie; or one that has them in ``rawdata`` and, beside it, ``derivatives``.
@@ -110,9 +113,13 @@ class Bids:
         known = [name for name in SPELLINGS if name in occurring]
         return (*known, *sorted(name for name in occurring if name is not None and name not in known))
 
+    @property
+    def _root(self) -> Path:
+        """Where the subjects lie."""
+        return self.folder / "rawdata" if (self.folder / "rawdata").is_dir() else self.folder
+
     def _sessions(self) -> Iterator[Session]:
-        root = self.folder / "rawdata" if (self.folder / "rawdata").is_dir() else self.folder
-        derivatives = self.folder / "derivatives"
+        root, derivatives = self._root, self.folder / "derivatives"
         derived = [derivatives, *(path for path in visible(derivatives) if not path.name.startswith("sub-"))]
         for subject in (path for path in visible(root) if path.name.startswith("sub-") and path.is_dir()):
             sessions = [path.name for path in visible(subject) if path.name.startswith("ses-") and path.is_dir()]
@@ -150,7 +157,8 @@ class Bids:
             notes=tuple(_notes(session, used={*images.values(), label, brain_mask})),
             group=session.subject,
             site=facts.get("site", ""),
-            **split_fields(split_named(facts.get("split", ""), where=self.folder / PARTICIPANTS)),
+            visit=visit_of(session.folders[0].parent),
+            **split_fields(split_named(facts.get("split", ""), where=self._root / PARTICIPANTS)),
             category=facts.get("category") or facts.get("group") or None,
         )
 
@@ -180,10 +188,9 @@ class Bids:
         return _only(chosen, what=f"one image of the mask for case {session.id!r}", option="mask") if chosen else None
 
     def _read_participants(self) -> dict[str, dict[str, str]]:
-        path = self.folder / PARTICIPANTS
-        if not path.is_file():
-            return {}
-        rows = ({name: "" if cell == "n/a" else cell for name, cell in row.items()} for row in read_table(path))
+        places = dict.fromkeys((self._root, self.folder))
+        tables = [read_table(place / PARTICIPANTS) for place in places if (place / PARTICIPANTS).is_file()]
+        rows = ({name: "" if cell == "n/a" else cell for name, cell in row.items()} for row in chain(*tables))
         return {row.get("participant_id", ""): row for row in rows}
 
 

@@ -35,6 +35,8 @@ KNOWN_COLUMNS = frozenset(
         "participant_id",
         "case",
         "prediction",
+        "session_id",
+        "acq_time",
     }
 )
 """Names of columns that mean the same in capitals."""

@@ -15,7 +15,7 @@ from lesionlab.core.folder_lock import lock_folder
 from lesionlab.core.labels import Labels
 from lesionlab.core.natural_order import natural_key
 from lesionlab.core.progress import track
-from lesionlab.core.split_rule import select_split
+from lesionlab.core.split_rule import name_cases, select_split
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.metrics.longitudinal import CHANGES, ChangeLimits, FollowedLesion, follow_lesions
 from lesionlab.pages.longitudinal_page import VisitPair, render_longitudinal
@@ -126,6 +126,15 @@ def _visits(cases: Sequence[Case], *, where: str) -> list[tuple[Case, Case]]:
     by_patient: dict[str, list[Case]] = {}
     for case in sorted(cases, key=lambda case: (natural_key(case.visit), natural_key(case.id))):
         by_patient.setdefault(case.group, []).append(case)
+    for patient, own in by_patient.items():
+        undated = [case.id for case in own if not case.visit]
+        if 0 < len(undated) < len(own):
+            raise LayoutError(
+                "a date of every visit of a patient, or of none",
+                found=f"none of {name_cases(undated)}",
+                where=f"patient {patient} in {where}",
+                next_step="fill in the dates, or take them all out: then visits follow each other by their ids",
+            )
     visits = [pair for own in by_patient.values() for pair in pairwise(own)]
     if not visits:
         raise LayoutError(
