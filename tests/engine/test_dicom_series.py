@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import JPEGLosslessSV1, JPEGLSLossless, RLELossless
+from pydicom.uid import JPEGExtended12Bit, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
 from lesionlab.core.errors import ImageError
 from lesionlab.engine.dicom_series import read_series
@@ -272,6 +272,26 @@ def test_compressed_pixels_are_those_before(tmp_path: Path, syntax: str):
         compress(gdcm, path, syntax)
         assert dcmread(path).file_meta.TransferSyntaxUID == syntax
     np.testing.assert_array_equal(read_series(tmp_path).array, volume)
+
+
+def test_jpeg_of_12_bits_is_read_up_to_its_own_loss(tmp_path: Path):
+    gdcm = pytest.importorskip("gdcm")
+    x, y, z = np.indices((48, 40, 3))
+    volume = (2000 + 1500 * np.sin(x / 9) * np.cos(y / 11) + 30 * z).astype(np.int16)
+    for path in write_series(tmp_path, volume):
+        change(path, BitsStored=12, HighBit=11, PixelRepresentation=0, RescaleSlope="2", RescaleIntercept="-10")
+        compress(gdcm, path, JPEGExtended12Bit)
+        assert dcmread(path).file_meta.TransferSyntaxUID == JPEGExtended12Bit
+    found = read_series(tmp_path).array
+    assert np.abs(found - (volume * 2.0 - 10)).max() <= 4  # two stored values
+    assert not (found == volume).all()
+    content = (path := sorted(tmp_path.iterdir())[0]).read_bytes()
+    path.write_bytes(content.replace(b"\xff\xc1", b"\xff\x00", 1))
+    with pytest.raises(ImageError, match="damaged"):
+        read_series(tmp_path)
+    path.write_bytes(content.replace(b"\xff\xd9", b"\x00\x00"))
+    with pytest.raises(ImageError, match=r"damaged|cut off"):
+        read_series(tmp_path)
 
 
 def compress(gdcm, path: Path, syntax: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Num
 
 from lesionlab.core.errors import ImageError
+from lesionlab.engine.jpeg_12_bit import decode_jpeg_12_bit, is_jpeg_12_bit
 
 
 def decode(content: Any, path: Path, *, count: int) -> Num[np.ndarray, "frame row column"]:
@@ -29,7 +30,8 @@ def decode(content: Any, path: Path, *, count: int) -> Num[np.ndarray, "frame ro
         raise _error(path, "pixels", "none in this file", "export the series again")
     try:
         with _quiet():
-            values = np.asarray(content.pixel_array)
+            is_jpeg_12 = is_jpeg_12_bit(content)
+            values = decode_jpeg_12_bit(content, count=count) if is_jpeg_12 else np.asarray(content.pixel_array)
     except Exception as error:  # each decoder fails with errors of its own kinds
         raise _undecoded(content, path, error) from error
     frames = values[np.newaxis] if values.ndim == 2 else values
@@ -83,7 +85,7 @@ def _undecoded(content: Any, path: Path, error: Exception) -> ImageError:
         is_known = get_decoder(syntax).is_available
     except NotImplementedError:
         return _error(path, "pixels that can be decoded", f"ones {compressed}", "export the series uncompressed")
-    if "does not support" in str(error):  # 12-bit JPEG
+    if "does not support" in str(error):  # signed 12-bit JPEG
         return _error(path, "pixels that can be decoded", f"ones {compressed}", "export the series uncompressed")
     if not is_known:
         advice = "pip install python-gdcm, which reads it, or export the series uncompressed"
