@@ -139,9 +139,9 @@ def test_a_release_is_built_once_and_published_without_a_password():
     assert not any("with" in step for step in release["pypi"]["steps"] if "pypi-publish" in step["uses"])
 
 
-def test_dependabot_watches_the_actions_and_the_packages():
+def test_dependabot_watches_actions_packages_and_the_image():
     updates = read_yaml(ROOT / ".github" / "dependabot.yml")["updates"]
-    assert [entry["package-ecosystem"] for entry in updates] == ["github-actions", "pip"]
+    assert [entry["package-ecosystem"] for entry in updates] == ["github-actions", "pip", "docker"]
 
 
 def test_the_citation_is_that_of_this_package():
@@ -166,3 +166,25 @@ def test_files_that_a_page_names_exist(name: str):
     text = (ROOT / name).read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "apptainer.def"])
+def test_a_container_has_every_extra_on_a_supported_python(name: str):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    extras = re.search(r"/opt/lesionlab\[([a-z,]+)\]", text)
+    assert extras is not None
+    assert set(extras[1].split(",")) == set(PYPROJECT["project"]["optional-dependencies"])
+    image = re.search(r"^From:? python:(\S+)-slim$", text, re.MULTILINE | re.IGNORECASE)
+    assert image is not None
+    assert image[1] in supported_versions()
+
+
+def test_both_containers_are_built_from_the_same_files():
+    ignore = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    kept = {line[1:] for line in ignore if line.startswith("!")}
+    copied = re.findall(
+        r"^ +(\S+) /opt/lesionlab/\1$", (ROOT / "apptainer.def").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert "*" in ignore
+    assert kept == set(copied)
+    assert [name for name in kept if not (ROOT / name).exists()] == []
