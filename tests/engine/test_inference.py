@@ -1,4 +1,4 @@
-"""Windows over slices, blended as MONAI blends them."""
+"""Probabilities of whole scans: padding, flips, batches, memory."""
 
 import logging
 import tracemalloc
@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -16,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 from lesionlab.core.errors import PredictionError
 from lesionlab.core.network import Output
 from lesionlab.core.recipe import Inference
-from lesionlab.engine.inference import predict_probabilities, slide, starts
+from lesionlab.engine.inference import predict_probabilities
 from lesionlab.engine.readout import Readout
 
 WINDOW = (32, 24)
@@ -44,17 +43,6 @@ def image_of(*shape: int) -> np.ndarray:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5, 0.7])
-@pytest.mark.parametrize("shape", [(32, 24), (50, 61), (33, 24), (100, 70)])
-def test_agrees_with_monai(small: Small, shape: tuple[int, int], overlap: float):
-    image = torch.from_numpy(image_of(*shape))[None]
-    expected = sliding_window_inference(
-        image, WINDOW, sw_batch_size=3, predictor=lambda part: small(part).logits, overlap=overlap, mode="gaussian"
-    )
-    torch.testing.assert_close(slide(small, image, window=WINDOW, overlap=overlap), expected, atol=1e-5, rtol=0)
-
-
-@torch.inference_mode()
 @pytest.mark.parametrize("shape", [(20, 40, 3), (40, 11, 3), (9, 9, 3)])
 def test_a_slice_smaller_than_the_window_is_padded_with_air(small: Small, shape: tuple[int, int, int]):
     image = image_of(*shape)
@@ -70,7 +58,7 @@ def test_a_slice_smaller_than_the_window_is_padded_with_air(small: Small, shape:
     whole = predict_probabilities(small, padded, window=WINDOW, background=(9.0, 9.0), settings=settings)
     x, y = (slice(before, before + size) for (before, _), size in zip(margins[1:], shape, strict=False))
     assert found.shape == (1, *shape)
-    np.testing.assert_array_equal(found, whole[:, x, y])
+    np.testing.assert_allclose(found, whole[:, x, y], atol=2e-7)  # PyTorch's exponential depends on the memory's layout
 
 
 @pytest.mark.parametrize("flips", [False, True])
@@ -135,16 +123,16 @@ def test_every_window_is_compared_with_its_own_place_of_the_mirror_image(shape: 
 
 def test_memory_follows_the_result_not_the_windows(small: Small):
     """Twice the slices: only the result and its joining grow, by far less than the windows would need."""
-    image = np.broadcast_to(image_of(64, 64, 1), (2, 64, 64, 80))
+    image = np.broadcast_to(image_of(64, 64, 1), (2, 64, 64, 20))
     peaks = []
-    for slices in (40, 80):
+    for slices in (10, 20):
         tracemalloc.start()
         predict_probabilities(
             small, image[..., :slices], window=WINDOW, background=(0.0, 0.0), settings=Inference(batch=2)
         )
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    result_bytes = 64 * 64 * 40 * 4
+    result_bytes = 64 * 64 * 10 * 4
     assert peaks[1] - peaks[0] < 3.5 * result_bytes
 
 
@@ -155,6 +143,7 @@ class HeldTensors(TorchDispatchMode):
         super().__init__()
         self.tensors: list[weakref.ref[Tensor]] = []
         self.peak_bytes = 0
+        self.addresses: set[int] = set()
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
@@ -163,6 +152,7 @@ class HeldTensors(TorchDispatchMode):
         alive = [tensor.untyped_storage() for reference in self.tensors if (tensor := reference()) is not None]
         storages = {storage.data_ptr(): storage.nbytes() for storage in alive}
         self.peak_bytes = max(self.peak_bytes, sum(storages.values()))
+        self.addresses |= storages.keys()
         return result
 
 
@@ -177,17 +167,23 @@ class Many(nn.Module):
         return Output(logits=image[:, :1] * self.weight.reshape(1, -1, *[1] * (image.dim() - 2)))
 
 
-@pytest.mark.parametrize("readout", [Readout(), Readout(members=tuple((place,) for place in range(1, 9)))])
-@pytest.mark.parametrize(("flips", "arrays"), [(False, 1.8), (True, 2.6)])
-def test_sums_of_a_volume_are_held_once_and_with_flips_twice(flips: bool, arrays: float, readout: Readout):
-    """The device holds no other array of outputs x voxels: quotient, probabilities and views are made in place."""
-    image, outputs = image_of(48, 48, 48)[:1], 9
+@pytest.mark.parametrize(
+    ("axis", "flips", "members"),
+    [(0, False, None), (1, True, None), (2, False, range(1, 9)), (0, True, range(1, 9))],
+)
+def test_a_volume_takes_its_result_and_the_sums_of_one_slab(axis: int, flips: bool, members: range | None):
+    """Live tensors and arrays, in units of one array of outputs x voxels; the axis of many windows may be any."""
+    outputs, shape = 9, [16, 16, 16]
+    shape[axis] = 160
+    readout = Readout(members=None if members is None else tuple((place,) for place in members))
+    image = image_of(*shape)[:1]
     with HeldTensors() as held:
         settings = Inference(flips=flips, overlap=0.0)
-        predict_probabilities(
-            Many(outputs), image, window=(24, 24, 16), background=(0.0,), settings=settings, readout=readout
+        regions = predict_probabilities(
+            Many(outputs), image, window=(16, 16, 16), background=(0.0,), settings=settings, readout=readout
         )
-    assert held.peak_bytes < arrays * outputs * image.nbytes
+    copy_bytes = 0 if regions.ctypes.data in held.addresses else regions.nbytes  # NumPy's own memory is not a tensor's
+    assert held.peak_bytes - image.nbytes + copy_bytes < 1.3 * outputs * image.nbytes
 
 
 class Forgetful(nn.Module):
@@ -255,11 +251,3 @@ def test_no_other_error_is_taken_for_want_of_memory(small: Small):
             network, image_of(40, 30, 3), window=WINDOW, background=(0.0, 0.0), settings=Inference(batch=8)
         )
     assert network.calls == 1
-
-
-@pytest.mark.parametrize(
-    ("size", "window", "overlap", "expected"),
-    [(10, 10, 0.5, [0]), (11, 10, 0.5, [0, 1]), (20, 10, 0.0, [0, 10]), (25, 10, 0.5, [0, 5, 10, 15])],
-)
-def test_where_windows_begin(size: int, window: int, overlap: float, expected: list[int]):
-    assert list(starts(size, window, overlap=overlap)) == expected
