@@ -205,6 +205,20 @@ def test_finished_work_is_not_done_again(tmp_path: Path):
     assert nibabel.load(out / "imagesTr" / "ben_0001.nii.gz").get_fdata().min() == 1
 
 
+def test_a_case_is_converted_again_where_its_files_get_other_names(tmp_path: Path):
+    """A second visit makes sessions of both."""
+    data = small_cohort(tmp_path / "data")
+    *rows, moved = [row for row in (tmp_path / "data" / "cases.csv").read_text().splitlines() if "anna_2" not in row]
+    write_table(tmp_path / "data", [*rows, moved])
+    convert(data, "bids", tmp_path / "out")
+    assert (tmp_path / "out" / "sub-eva" / "anat" / "sub-eva_T1w.nii.gz").exists()
+    visit = moved.replace("eva,eva", "visit2,eva", 1)
+    write_table(tmp_path / "data", [*rows, moved, visit])
+    convert(data, "bids", tmp_path / "out")
+    names = sorted(path.name for path in (tmp_path / "out").rglob("sub-eva*_T1w.nii.gz"))
+    assert names == ["sub-eva_ses-eva_T1w.nii.gz", "sub-eva_ses-visit2_T1w.nii.gz"]
+
+
 def test_a_bad_case_does_not_stop_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     data = small_cohort(tmp_path / "data")
     (tmp_path / "data" / "ben_t1.nii.gz").write_bytes(b"damaged")

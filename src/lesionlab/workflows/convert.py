@@ -88,9 +88,9 @@ def convert(data: str, form: FormName, out: Path, *, resample: bool = False) -> 
             cases,
             what="converting",
             record=work,
-            key=partial(_key, layout=layout, settings=[form, resample]),
+            key=partial(_key, layout=layout, built=built, settings=[form, resample]),
             work=partial(_convert_case, layout=layout, built=built, origin=origin, out=out, resample=resample),
-            files_of=partial(_files_of, modalities=layout.modalities, built=built, out=out),
+            files_of=lambda case: [out / place for place in _places(case, layout.modalities, built=built)],
         )
         finished = [case for case in cases if case.id not in failures]
         described = _describe(finished, built=built, origin=origin, out=out)
@@ -122,14 +122,16 @@ def _open_work(out: Path, cases: Sequence[Case]) -> FinishedWork:
     return work
 
 
-def _key(case: Case, *, layout: Layout, settings: list[object]) -> str:
-    return case.content_key(layout.modalities, settings=[*settings, layout.labels, case.split, case.group])
+def _key(case: Case, *, layout: Layout, built: Form, settings: list[object]) -> str:
+    """Return the key of a case; where its files go, which other cases may have a say in, is part of it."""
+    places = [place.as_posix() for place in _places(case, layout.modalities, built=built)]
+    return case.content_key(layout.modalities, settings=[*settings, layout.labels, case.split, places])
 
 
-def _files_of(case: Case, *, modalities: Sequence[Modality], built: Form, out: Path) -> list[Path]:
-    """Return every file that a conversion of the case may have left."""
+def _places(case: Case, modalities: Sequence[Modality], *, built: Form) -> list[Path]:
+    """Return every file that a conversion of the case may leave, below the new folder."""
     places = [*(built.image_file(case, name) for name in modalities), built.label_file(case), built.brain_file(case)]
-    return [out / place for place in places if place is not None]
+    return [place for place in places if place is not None]
 
 
 def _convert_case(case: Case, *, layout: Layout, built: Form, origin: Origin, out: Path, resample: bool) -> list[Path]:
