@@ -22,12 +22,10 @@ MaskSource: TypeAlias = Literal["volume", "picture", "array"]
 _NOISE = 1e-3  # masks that were stored as scaled floats come back this close to whole numbers
 
 
-def is_one_of(label: Shaped[np.ndarray, "*space"], values: frozenset[int]) -> Bool[np.ndarray, "*space"]:
-    """Return where a label map has one of a few values; np.isin sorts and copies, which takes many times as long."""
-    found = np.zeros_like(label, dtype=bool)
-    for value in values:
-        found |= label == value
-    return found
+def lesion_of(array: Shaped[np.ndarray, "*space"]) -> Bool[np.ndarray, "*space"]:
+    """Return where a mask, or a map of probabilities, shows lesion: everything of 0.5 and more."""
+    lesion: Bool[np.ndarray, "*space"] = array >= 0.5
+    return lesion
 
 
 def whole_numbers(array: Shaped[np.ndarray, "*space"], *, where: str | Path) -> Int16[np.ndarray, "*space"]:
@@ -158,7 +156,7 @@ class Labels:
         if values is None:
             if not (source == "array" and has_one_region and _is_up_to_one(array, where=where)):
                 raise _not_whole(array, where=where)
-            return self._of_single_region(array >= 0.5)
+            return self._of_single_region(lesion_of(array))
         if has_one_region and (array.dtype.kind == "b" or (source != "volume" and self._is_white_only(values))):
             return self._of_single_region(values != 0)
         return values
@@ -190,13 +188,13 @@ class Labels:
                 "what the values mean (regions in the lesionlab.toml of the dataset)",
             )
 
-    def regions_of(self, label: Integer[np.ndarray, "*space"]) -> Bool[np.ndarray, "region *space"]:
+    def regions_of(self, label: Shaped[np.ndarray, "*space"]) -> Bool[np.ndarray, "region *space"]:
         """Return one mask per region, in the order of `names`; ignored voxels are False in all."""
-        return np.stack([is_one_of(label, values) for values in self.regions.values()])
+        return np.stack([_is_one_of(label, values) for values in self.regions.values()])
 
-    def ignored_of(self, label: Integer[np.ndarray, "*space"]) -> Bool[np.ndarray, "*space"]:
+    def ignored_of(self, label: Shaped[np.ndarray, "*space"]) -> Bool[np.ndarray, "*space"]:
         """Return the mask of voxels that must not count."""
-        return is_one_of(label, self.ignored)
+        return _is_one_of(label, self.ignored)
 
     def label_map(self, masks: Bool[np.ndarray, "region *space"], *, names: Sequence[str] | None = None) -> StoredMask:
         """Return region masks as stored values: the way back from `regions_of`.
@@ -257,7 +255,7 @@ class Labels:
     def _read_by_limit(self, array: Shaped[np.ndarray, "*space"], *, where: str | Path) -> Int16[np.ndarray, "*space"]:
         assert self.lesion_above is not None
         if _is_up_to_one(array, where=where) and self.lesion_above >= 1:
-            return (array >= 0.5).astype(np.int16)
+            return lesion_of(array).astype(np.int16)
         return (array > self.lesion_above).astype(np.int16)
 
     def _is_white_only(self, values: Int16[np.ndarray, "*space"]) -> bool:
@@ -273,6 +271,14 @@ class Labels:
 
 LESION = Labels(regions={"lesion": frozenset({1})})
 """The commonest meaning: 0 is background, 1 is lesion."""
+
+
+def _is_one_of(label: Shaped[np.ndarray, "*space"], values: frozenset[int]) -> Bool[np.ndarray, "*space"]:
+    """Return where a label map has one of a few values; np.isin sorts and copies, which takes many times as long."""
+    found = np.zeros_like(label, dtype=bool)
+    for value in values:
+        found |= label == value
+    return found
 
 
 def translate(label: Integer[np.ndarray, "*space"], values: Mapping[int, int]) -> Int16[np.ndarray, "*space"]:

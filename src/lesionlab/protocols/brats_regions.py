@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from lesionlab.core.labels import is_one_of
+from lesionlab.core.labels import Labels
 from lesionlab.core.metric import MaskPair, Spacing
 from lesionlab.core.protocol import LabelMap
 
@@ -17,20 +17,19 @@ WHOLE_CORE_ENHANCING: Final[dict[str, frozenset[int]]] = {
 """Whole tumour, tumour core and enhancing tumour, since 2023: 1 necrotic core, 2 oedema, 3 enhancing."""
 
 
-def whole_numbers(label: LabelMap) -> LabelMap:
-    """Return the label map in whole numbers."""
-    whole: LabelMap = np.rint(label).astype(np.int16)
-    return whole
-
-
 def region_pairs(
     predicted: LabelMap, reference: LabelMap, regions: Mapping[str, frozenset[int]], *, spacing_mm: Spacing
 ) -> dict[str, MaskPair]:
     """Return one pair of masks per region."""
-    predicted, reference = whole_numbers(predicted), whole_numbers(reference)
+    labels = Labels(regions=dict(regions))
+    masks = (labels.regions_of(_whole_numbers(label)) for label in (predicted, reference))
     return {
-        region: MaskPair(
-            predicted=is_one_of(predicted, values), reference=is_one_of(reference, values), spacing_mm=spacing_mm
-        )
-        for region, values in regions.items()
+        region: MaskPair(predicted=predicted_mask, reference=reference_mask, spacing_mm=spacing_mm)
+        for region, predicted_mask, reference_mask in zip(labels.names, *masks, strict=True)
     }
+
+
+def _whole_numbers(label: LabelMap) -> LabelMap:
+    """Return the label map in whole numbers."""
+    whole: LabelMap = np.rint(label).astype(np.int16)
+    return whole

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from lesionlab.core.labels import LESION, Labels, is_one_of
+from lesionlab.core.labels import LESION, Labels
 from lesionlab.core.metric import MaskPair, Metric, Score, Spacing, score_each
 from lesionlab.core.protocol import LabelMap, protocol
 from lesionlab.metrics.hausdorff import Hausdorff95Max
@@ -71,12 +71,15 @@ class Lesionlab:
 
     def score(self, predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing) -> tuple[Score, ...]:
         """Return the same scores for each region in the order of `labels`."""
-        counted = ~is_one_of(reference, self.labels.ignored)
+        counted = ~self.labels.ignored_of(reference)
+        masks = zip(
+            self.labels.names, self.labels.regions_of(predicted), self.labels.regions_of(reference), strict=True
+        )
         scores: list[Score] = []
-        for region, values in self.labels.regions.items():
+        for region, predicted_mask, reference_mask in masks:
             pair = MaskPair(
-                predicted=is_one_of(predicted, values) & counted,
-                reference=is_one_of(reference, values),
+                predicted=predicted_mask & counted,
+                reference=reference_mask,
                 spacing_mm=spacing_mm,
                 is_picture=reference.shape[2] == 1,
             )

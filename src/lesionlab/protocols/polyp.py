@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Final
 
-from lesionlab.core.labels import Labels
+from lesionlab.core.labels import Labels, lesion_of
 from lesionlab.core.metric import MaskPair, Metric, Score, Spacing, score_each
 from lesionlab.core.protocol import ANY_LESION, LabelMap, protocol
 from lesionlab.metrics.overlap import Accuracy, Dice, IntersectionOverUnion, Precision, Recall, Specificity
@@ -35,5 +35,5 @@ class Polyp:
 
     def score(self, predicted: LabelMap, reference: LabelMap, *, spacing_mm: Spacing) -> tuple[Score, ...]:
         """Return the scores of the region "lesion"."""
-        pair = MaskPair(predicted=predicted >= 0.5, reference=reference >= 0.5, spacing_mm=spacing_mm)
+        pair = MaskPair(predicted=lesion_of(predicted), reference=lesion_of(reference), spacing_mm=spacing_mm)
         return score_each(METRICS, pair, region="lesion")

@@ -1,7 +1,7 @@
 """The lesions of a case as rows of a table."""
 
 from lesionlab.core.case import Case
-from lesionlab.core.labels import Labels, is_one_of
+from lesionlab.core.labels import Labels
 from lesionlab.core.lesion_table import LesionRow, Side
 from lesionlab.core.metric import MaskPair, Spacing
 from lesionlab.core.protocol import LabelMap
@@ -12,14 +12,11 @@ def list_lesions(
     case: Case, predicted: LabelMap, reference: LabelMap, *, labels: Labels, spacing_mm: Spacing
 ) -> list[LesionRow]:
     """Return every lesion of both masks, region by region; voxels whose reference is ignored are erased first."""
-    counted = ~is_one_of(reference, labels.ignored)
+    counted = ~labels.ignored_of(reference)
+    masks = zip(labels.names, labels.regions_of(predicted), labels.regions_of(reference), strict=True)
     rows = []
-    for region, values in labels.regions.items():
-        pair = MaskPair(
-            predicted=is_one_of(predicted, values) & counted,
-            reference=is_one_of(reference, values),
-            spacing_mm=spacing_mm,
-        )
+    for region, predicted_mask, reference_mask in masks:
+        pair = MaskPair(predicted=predicted_mask & counted, reference=reference_mask, spacing_mm=spacing_mm)
         sides: tuple[Side, Side] = ("predicted", "reference")
         for side, scores in zip(sides, score_lesions(pair), strict=True):
             rows += [
