@@ -48,12 +48,16 @@ WMH = "wmh2017:{}/data"
 PREDICT = ("predict", "{}/run/last", WMH, "{}/masks", "--split", "test")
 GO_ON = ("train", "{}/tiny.toml", WMH, "{}/run", "--store", "{}/store", "--stop-after", "2")
 EVALUATE = ("evaluate", "{}/masks", WMH, "{}/report", "--split", "test", "--protocol", "lesionlab")
+EVALUATE_SEALED = ("evaluate", "{}/bare_masks", WMH, "{}/sealed_report", "--split-file", "{}/sealed.csv", *EVALUATE[4:])
+START_FROM = (*GO_ON[:3], "{}/other", "--store", "{}/store", "--start-from", "own:{}/run/last/weights.safetensors")
+EMBED = ("embed", WMH, "{}/embedded", "--split", "test")
+SEARCH = ("tune", "{}/search", WMH, "--hyperparameters", "{}/whole_study.toml")
 COMPARE = ("compare", "a={}/report", "b={}/other_report", "{}/comparison")
 CONVERTED = ("check", "nnunet_raw:{}/nnunet")
 
 FILES: dict[str, tuple[tuple[str, ...], ...]] = {
     "run/plan.json": (GO_ON,),
-    "run/last/plan.json": (PREDICT,),
+    "run/last/plan.json": (PREDICT, START_FROM),
     "run/last/postprocessing.json": (PREDICT,),
     "run/last/provenance.json": (PREDICT, GO_ON),
     "run/last/weights.safetensors": (PREDICT,),
@@ -63,6 +67,11 @@ FILES: dict[str, tuple[tuple[str, ...], ...]] = {
     "store/case.json": (GO_ON,),
     "masks/made_by.json": (EVALUATE, PREDICT),
     "masks/predictions.json": (EVALUATE, PREDICT),
+    "masks/categories.json": (EVALUATE, PREDICT),
+    "sealed_evaluations.jsonl": (EVALUATE_SEALED,),
+    "embedded/embeddings.json": (EMBED,),
+    "embedded/Utrecht_9_asymmetry.json": (EMBED,),
+    "search/study.journal": (SEARCH,),
     "report/summary.json": (COMPARE,),
     "report/scores.csv": (COMPARE,),
     "report/lesions.csv": (COMPARE,),
@@ -98,8 +107,30 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     other_report = (*EVALUATE[:3], "{}/other_report", *EVALUATE[4:])
     fix, convert = FILES["fixed/repairs.json"][0], FILES["nnunet/conversion.json"][0]
     split = ("split", WMH, "{}/split.csv", "--kind", "holdout")
-    for words in (split, (*GO_ON[:-1], "1"), PREDICT, EVALUATE, other_report, convert, fix):
+    parts = "".join(f"Utrecht_{number},Utrecht_{number},,,training\n" for number in range(3))
+    (folder / "sealed.csv").write_text(
+        f"id,group,site,fold,part\n{parts}Utrecht_9,Utrecht_9,,,sealed\n", encoding="utf-8"
+    )
+    study = f'recipe = "{folder}/tiny.toml"\ntrials = 1\nchanges = ["training.steps=1"]\n'
+    ranges = '[ranges]\n"training.batch" = { values = [2, 4] }\n'
+    (folder / "whole_study.toml").write_text(study + ranges, encoding="utf-8")
+    for words in (
+        split,
+        (*GO_ON[:-1], "1"),
+        PREDICT,
+        EVALUATE,
+        other_report,
+        convert,
+        fix,
+        EMBED,
+        SEARCH,
+    ):
         assert run(folder, words) == 0
+    (folder / "bare_masks").mkdir()
+    for mask in (folder / "masks").glob("*.nii.gz"):
+        shutil.copy(mask, folder / "bare_masks")
+    assert run(folder, EVALUATE_SEALED) == 0
+    assert (folder / "sealed_evaluations.jsonl").exists()
     (folder / "columns.csv").write_text("case,scanner\nUtrecht_9,A\n", encoding="utf-8")
     return folder
 
@@ -123,6 +154,32 @@ def test_no_damaged_file_ends_in_a_traceback(name: str, damage: str, work: Path,
             path.mkdir()
         else:
             path.write_bytes(DAMAGES[damage](data))
+        assert run(folder, words) in (0, 1)
+
+
+FOLDERS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "run/last": (PREDICT, GO_ON),
+    "run/best": (("predict", "{}/run", WMH, "{}/masks"), GO_ON),
+    "run/tensorboard": (GO_ON,),
+    "store": (GO_ON,),
+    "masks": (PREDICT, EVALUATE),
+    "report": (EVALUATE, COMPARE),
+    "embedded": (EMBED,),
+    "search/trial0": (SEARCH,),
+    "fixed": FILES["fixed/repairs.json"],
+    "nnunet/imagesTr": (CONVERTED, *FILES["nnunet/conversion.json"]),
+}
+"""Where a folder lies, and the commands that read it or write into it."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FOLDERS)
+def test_no_file_in_the_place_of_a_folder_ends_in_a_traceback(name: str, work: Path, tmp_path: Path):
+    for number, words in enumerate(FOLDERS[name]):
+        folder = tmp_path / str(number)
+        shutil.copytree(work, folder)
+        shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / name).write_bytes(b"no folder")
         assert run(folder, words) in (0, 1)
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lesionlab.core.errors import OptionError
-from lesionlab.engine.tracking import Tracking, check_tracking
+from lesionlab.core.errors import OptionError, StorageError
+from lesionlab.engine.checkpoint import open_checkpoint
+from lesionlab.engine.tracking import RUN_FILE, Tracking, check_tracking
 from lesionlab.workflows.train import Trained, train
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's use of SQLAlchemy
@@ -81,11 +82,27 @@ def test_a_place_that_cannot_be_used_is_refused_before_any_work(mlflow, tmp_path
 
 
 @pytest.mark.slow
+def test_a_run_file_that_does_not_read_begins_another_run_or_is_refused(
+    mlflow, trained: Trained, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    plan = open_checkpoint(trained.folder).plan
+    where = str(tmp_path / "mlflow.db")
+    for content in (b"", b"\0\1\2", b"[" * 100_000, b"no run\nof MLflow\n"):
+        caplog.clear()
+        (tmp_path / RUN_FILE).write_bytes(content)
+        Tracking(where, plan=plan, folder=tmp_path)
+        assert sum("another is begun" in message for message in caplog.messages) == 1
+        assert len((tmp_path / RUN_FILE).read_text().strip()) == 32
+    (tmp_path / RUN_FILE).unlink()
+    (tmp_path / RUN_FILE).mkdir()
+    with pytest.raises(StorageError, match=RUN_FILE):
+        Tracking(where, plan=plan, folder=tmp_path)
+
+
+@pytest.mark.slow
 def test_a_training_goes_on_when_mlflow_does_not(
     mlflow, trained: Trained, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
-    from lesionlab.engine.checkpoint import open_checkpoint
-
     where = str(tmp_path / "mlflow.db")
     tracking = Tracking(where, plan=open_checkpoint(trained.folder).plan, folder=tmp_path)
     run = (tmp_path / "mlflow_run.txt").read_text().strip()

@@ -36,11 +36,12 @@ class JsonFile(Generic[Content]):
         Raises:
             LesionlabError: Of the kind's own sort; it cannot be read, is no JSON, or does not follow the schema.
         """
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise self._refusal(error.strerror or str(error), where=path) from error
-        return self.parse(data, where=path)
+        return self.parse(self._read_bytes(path), where=path)
+
+    def read_lines(self, path: Path) -> tuple[Content, ...]:
+        """Return the content of every line of a file of JSON lines; raises as `read` does."""
+        lines = self._read_bytes(path).splitlines()
+        return tuple(self.parse(line, where=f"{path}, line {number}") for number, line in enumerate(lines, start=1))
 
     def read_if_sound(self, path: Path) -> Content | None:
         """Return the content of a file that can be made again; None where it is absent or, with a warning, damaged."""
@@ -60,6 +61,12 @@ class JsonFile(Generic[Content]):
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
             raise self._refusal(f"{place}: {first['msg']}" if place else first["msg"], where=where) from error
+
+    def _read_bytes(self, path: Path) -> bytes:
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise self._refusal(error.strerror or str(error), where=path) from error
 
     def _refusal(self, found: str, *, where: str | Path) -> LesionlabError:
         return self.error(self.wanted, found=found, where=where, next_step=self.next_step)

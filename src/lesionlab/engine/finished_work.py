@@ -1,16 +1,15 @@
 """Which cases of a long piece of work are finished: a JSON file beside what was written."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from pydantic import BaseModel, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, RootModel, field_validator
 
 from lesionlab.core.content_key import file_digest
-from lesionlab.core.storage import write_bytes_atomically
-
-logger = logging.getLogger(__name__)
+from lesionlab.core.errors import StorageError
+from lesionlab.core.json_files import JsonFile
+from lesionlab.core.storage import write_text_atomically
 
 
 class Finished(BaseModel):
@@ -39,7 +38,16 @@ class Finished(BaseModel):
         return files
 
 
-_ENTRIES = TypeAdapter(dict[str, Finished])
+class _Entries(RootModel[dict[str, Finished]]):
+    """The file: the finished cases by id."""
+
+
+_FILE = JsonFile(
+    schema=_Entries,
+    error=StorageError,
+    wanted="a record of finished cases",
+    next_step="nothing; all its work is done again",
+)
 
 
 class FinishedWork:
@@ -98,15 +106,10 @@ class FinishedWork:
         self._write()
 
     def _write(self) -> None:
-        write_bytes_atomically(self.path, _ENTRIES.dump_json(self._entries, indent=1))
+        write_text_atomically(self.path, _Entries(self._entries).model_dump_json(indent=1))
 
 
 def read_finished(path: Path) -> dict[str, Finished]:
     """Return the finished cases of a record by id; none where the file is absent or, with a warning, damaged."""
-    try:
-        return _ENTRIES.validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValidationError):
-        logger.warning("%s is damaged; all its work is done again", path)
-        return {}
+    entries = _FILE.read_if_sound(path)
+    return {} if entries is None else entries.root

@@ -66,8 +66,9 @@ class Recorder:
         entries = ((line, _entry(line)) for line in _lines(path))
         kept = [line for line, entry in entries if entry is not None and entry["step"] <= step]
         write_text_atomically(path, "".join(f"{line}\n" for line in kept))
-        self._file = path.open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        with _guarded(folder):
+            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+            self._file = path.open("a", encoding="utf-8")
         self._tracking = tracking
 
     def __enter__(self) -> "Recorder":
@@ -83,7 +84,7 @@ class Recorder:
         Raises:
             StorageError: They could not be written.
         """
-        with self._guarded():
+        with _guarded(self._file.name):
             self._file.write(json.dumps({"step": step, **numbers}) + "\n")
             self._file.flush()
             for name, value in numbers.items():
@@ -103,21 +104,22 @@ class Recorder:
         Raises:
             StorageError: It could not be written.
         """
-        with self._guarded():
+        with _guarded(self._file.name):
             self._board.add_image(name, picture, step, dataformats="HWC")
             self._board.flush()
 
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise StorageError(
-                "to add a line to a training's metrics",
-                found=error.strerror or str(error),
-                where=self._file.name,
-                next_step="free disk space; the same command goes on from the last checkpoint",
-            ) from error
+
+@contextmanager
+def _guarded(where: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            "to add a line to a training's metrics",
+            found=error.strerror or str(error),
+            where=error.filename or where,
+            next_step="free disk space, or remove what lies there; the same command goes on from the last checkpoint",
+        ) from error
 
 
 def _lines(path: Path) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 from lesionlab.core.errors import OptionError
 from lesionlab.core.plan import Plan
 from lesionlab.core.storage import write_text_atomically
+from lesionlab.core.text_files import read_text
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +67,11 @@ class Tracking:
         file = folder / RUN_FILE
         if not file.exists():
             return ""
-        run = file.read_text(encoding="utf-8").strip()
+        try:
+            run = read_text(file).strip()
+        except (OSError, ValueError) as error:
+            logger.warning("%s, the id of a run of MLflow, does not read (%s); another is begun", file, error)
+            return ""
         try:
             self._client.update_run(run, status="RUNNING")
         except _mlflow().exceptions.MlflowException:

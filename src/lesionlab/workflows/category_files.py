@@ -11,10 +11,11 @@ from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from lesionlab.core.case import Case
-from lesionlab.core.errors import LayoutError
+from lesionlab.core.errors import LayoutError, StorageError
+from lesionlab.core.json_files import JsonFile
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.layouts.tables import read_table
 
@@ -64,6 +65,14 @@ class CategoryFile(BaseModel):
     categories: tuple[str, ...]
     threshold: float
     cases: dict[str, Said]
+
+
+_FILE = JsonFile(
+    schema=CategoryFile,
+    error=StorageError,
+    wanted="the probabilities of a classification",
+    next_step="classify the cases again",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,11 +186,8 @@ class CategoryRecord:
 
 
 def read_category_file(folder: Path) -> CategoryFile | None:
-    """Return the content of a folder's categories.json; None where it is absent or damaged."""
-    try:
-        return CategoryFile.model_validate_json((folder / JSON_FILE).read_bytes())
-    except (OSError, ValidationError):
-        return None
+    """Return the content of a folder's categories.json; None where it is absent or, with a warning, damaged."""
+    return _FILE.read_if_sound(folder / JSON_FILE)
 
 
 def table_of(content: CategoryFile) -> str:

@@ -2,20 +2,20 @@
 
 import csv
 import io
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 import lesionlab.networks
 import lesionlab.pretext  # noqa: F401  # these two register what a plan may name
 from lesionlab.core.case import Case, Modality, Split
-from lesionlab.core.errors import LayoutError, OptionError
+from lesionlab.core.errors import LayoutError, OptionError, StorageError
 from lesionlab.core.folder_lock import lock_folder
+from lesionlab.core.json_files import JsonFile
 from lesionlab.core.registry import nearest_name
 from lesionlab.core.split_rule import select_split
 from lesionlab.core.storage import write_bytes_atomically, write_text_atomically
@@ -27,8 +27,6 @@ from lesionlab.engine.images import write_image
 from lesionlab.layouts.opening import open_layout
 from lesionlab.pages.asymmetry_picture import draw_asymmetry
 from lesionlab.workflows.modality_use import match_modalities, report_use
-
-logger = logging.getLogger(__name__)
 
 TABLE_FILE = "symmetry.csv"
 VECTORS_FILE = "vectors.npz"
@@ -95,7 +93,7 @@ def embed(
             files_of=partial(_files_of, out=out),
         )
         done = [case for case in cases if case.id not in failures]
-        numbers = {case.id: _read_numbers(case.id, out) for case in done}
+        numbers = {case.id: _NUMBERS.read(_numbers_file(case.id, out)) for case in done}
         tables = [_write_table(out, done, numbers), *_write_vectors(out, numbers)]
         return Embedded(
             files=(*tables, *(file for case in done for file in _files_of(case, out=out))),
@@ -120,19 +118,21 @@ class _Numbers(BaseModel):
     encoder: _Encoded | None
 
 
+_NUMBERS = JsonFile(
+    schema=_Numbers,
+    error=StorageError,
+    wanted="the numbers of an embedded case",
+    next_step="nothing; the case is done again",
+)
+
+
 class _Record(FinishedWork):
     """A case whose numbers do not read is not done."""
 
     def is_done(self, case_id: str, *, key: str) -> bool:
         """Return whether the case was finished from the same input, and its files are there and read."""
-        if not super().is_done(case_id, key=key):
-            return False
-        try:
-            _read_numbers(case_id, self.path.parent)
-        except ValidationError:
-            logger.warning("%s is damaged; the case is done again", _numbers_file(case_id, self.path.parent))
-            return False
-        return True
+        numbers = _numbers_file(case_id, self.path.parent)
+        return super().is_done(case_id, key=key) and _NUMBERS.read_if_sound(numbers) is not None
 
 
 def _files_of(case: Case, *, out: Path) -> tuple[Path, Path, Path]:
@@ -143,10 +143,6 @@ def _files_of(case: Case, *, out: Path) -> tuple[Path, Path, Path]:
 
 def _numbers_file(case_id: str, out: Path) -> Path:
     return out / f"{case_id}_asymmetry.json"
-
-
-def _read_numbers(case_id: str, out: Path) -> _Numbers:
-    return _Numbers.model_validate_json(_numbers_file(case_id, out).read_bytes())
 
 
 def _key(case: Case, *, modality: Modality, embedder: Embedder | None) -> str:

@@ -1,16 +1,17 @@
 """A sealed test set: refused for training and tuning, and counted whenever it is evaluated."""
 
-import json
 import logging
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from lesionlab.core.case import Case
-from lesionlab.core.errors import CheckpointError, SplitError
+from lesionlab.core.errors import CheckpointError, SplitError, StorageError
+from lesionlab.core.json_files import JsonFile
 from lesionlab.core.learned_cases import recognise
 from lesionlab.core.split import hash_case, read_split, refuse_sealed
 from lesionlab.core.split_rule import name_cases
@@ -51,7 +52,7 @@ def keep_sealed(
     """
     files = (Path(source.partition(":")[2]) for source in start_from)
     folders = (out / "last", *(file.parent for file in files if file.is_file()))
-    earlier = {folder: _read_history(folder) for folder in folders if (folder / "plan.json").is_file()}
+    earlier = {folder: _PLAN.read(folder / "plan.json") for folder in folders if (folder / "plan.json").exists()}
     seals: dict[str | Path, Collection[str]] = {folder: history.sealed for folder, history in earlier.items()}
     if split_file is not None:
         seals[split_file] = read_split(split_file).sealed
@@ -119,45 +120,64 @@ def _count(opened: Mapping[Path, int]) -> dict[str, str]:
     said = []
     for folder, cases in opened.items():
         path = folder / COUNT_FILE
-        earlier = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        line = {"number": len(earlier) + 1, "cases": cases, "when": datetime.now(UTC).isoformat(timespec="seconds")}
-        write_text_atomically(path, "\n".join([*earlier, json.dumps(line)]) + "\n")
-        said.append(f"{cases} cases, evaluation number {len(earlier) + 1}")
+        earlier = _COUNT.read_lines(path) if path.exists() else ()
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        lines = (*earlier, _Evaluation(number=len(earlier) + 1, cases=cases, when=when))
+        write_text_atomically(path, "".join(line.model_dump_json() + "\n" for line in lines))
+        said.append(f"{cases} cases, evaluation number {len(lines)}")
     return {SEALED: "; ".join(said)} if said else {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _History:
-    """What the plan of a training or pre-training says it learned from.
+class _Evaluation(BaseModel):
+    """A line of the count: the number of an evaluation, how many sealed cases it scored, and when."""
+
+    number: int
+    cases: int
+    when: str
+
+
+_COUNT = JsonFile(
+    schema=_Evaluation,
+    error=StorageError,
+    wanted="a count of the evaluations of sealed cases",
+    next_step="restore the file; a count that began anew would be wrong",
+)
+
+
+class _History(BaseModel):
+    """What plans of any kind and version say they learned from, so that no checkpoint is left unasked.
 
     Attributes:
-        ids: Of its training and validation cases.
-        images: The keys of their images.
+        training_cases: Ids.
+        validation_cases: Ids.
+        training_images: The keys of their images.
+        validation_images: The keys of their images.
         sealed: SHA-256 of the ids of the cases that were sealed for it.
     """
 
-    ids: tuple[str, ...]
-    images: tuple[tuple[str, ...], ...]
-    sealed: tuple[str, ...]
+    training_cases: tuple[str, ...]
+    validation_cases: tuple[str, ...]
+    training_images: tuple[tuple[str, ...], ...] = ()
+    validation_images: tuple[tuple[str, ...], ...] = ()
+    sealed: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of its training and validation cases."""
+        return (*self.training_cases, *self.validation_cases)
+
+    @property
+    def images(self) -> tuple[tuple[str, ...], ...]:
+        """The keys of the images of its training and validation cases."""
+        return (*self.training_images, *self.validation_images)
 
 
-def _read_history(folder: Path) -> _History:
-    """Read what is in plans of any kind and version, so that no checkpoint is left unasked."""
-    path = folder / "plan.json"
-    try:
-        plan = json.loads(path.read_text(encoding="utf-8"))
-        return _History(
-            ids=(*plan["training_cases"], *plan["validation_cases"]),
-            images=(*map(tuple, plan.get("training_images", ())), *map(tuple, plan.get("validation_images", ()))),
-            sealed=tuple(plan.get("sealed", ())),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            "a plan that names the cases it learned from",
-            found=f"{type(error).__name__}: {error}",
-            where=path,
-            next_step="start from the weights of a whole checkpoint",
-        ) from error
+_PLAN = JsonFile(
+    schema=_History,
+    error=CheckpointError,
+    wanted="a plan that names the cases it learned from",
+    next_step="start from the weights of a whole checkpoint",
+)
 
 
 def _check_history(history: _History, folder: Path, *, sealed: Collection[str], test: Sequence[Case]) -> None:

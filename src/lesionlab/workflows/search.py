@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
 
 from lesionlab.core.augmentation import augmentation
-from lesionlab.core.errors import OptionError
+from lesionlab.core.errors import OptionError, StorageError
 from lesionlab.core.folder_lock import lock_folder
 from lesionlab.core.ignored_option import ignored_option
 from lesionlab.core.loss import loss
@@ -228,17 +228,26 @@ def _open_study(settings: Study, out: Path) -> "optuna.Study":
     found = _optuna()
     found.logging.set_verbosity(found.logging.WARNING)
     out.mkdir(parents=True, exist_ok=True)
-    storage: Any = settings.storage
-    if not storage:
-        storage = found.storages.JournalStorage(found.storages.journal.JournalFileBackend(str(out / JOURNAL_FILE)))
-    study: "optuna.Study" = found.create_study(
-        study_name=out.name,
-        storage=storage,
-        load_if_exists=True,
-        direction="maximize",
-        sampler=found.samplers.TPESampler(seed=settings.seed),
-        pruner=found.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=settings.steady_validations),
-    )
+    journal = out / JOURNAL_FILE
+    try:
+        storage: Any = settings.storage or found.storages.JournalStorage(
+            found.storages.journal.JournalFileBackend(str(journal))
+        )
+        study: "optuna.Study" = found.create_study(
+            study_name=out.name,
+            storage=storage,
+            load_if_exists=True,
+            direction="maximize",
+            sampler=found.samplers.TPESampler(seed=settings.seed),
+            pruner=found.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=settings.steady_validations),
+        )
+    except Exception as error:  # Optuna meets damage, and a database that it does not reach, with errors of many kinds
+        raise StorageError(
+            "a study that Optuna can open",
+            found=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}",
+            where=settings.storage or journal,
+            next_step="correct storage in the study, or search into another folder",
+        ) from error
     return study
 
 
