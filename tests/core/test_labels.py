@@ -51,6 +51,11 @@ def test_declared_values_pass():
     WMH.check(np.array([0, 1, 2]), where=Path("wmh.nii.gz"))
 
 
+def test_undeclared_values_may_be_declared_in_a_file():
+    with pytest.raises(LabelError, match=r"also \[2, 4\]; in mask; next: .*regions in the lesionlab\.toml"):
+        LESION.check(np.array([0, 2, 4]), where="mask")
+
+
 @pytest.mark.parametrize("label", [[0, 3], [-1, 1], [300, 0, 5]])
 def test_undeclared_values_are_refused_and_listed(label: list[int]):
     with pytest.raises(LabelError) as caught:

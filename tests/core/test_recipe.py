@@ -67,6 +67,7 @@ def test_epochs_take_the_place_of_steps(file: str):
     ("change", "said"),
     [
         ("training.bach=2", r"'training.bach'.*did you mean 'batch'"),
+        ("steps=200", r"did you mean training\.steps"),
         ("tranning.batch=2", "did you mean 'training'"),
         ("network.optoins=2", "did you mean 'options'"),
         ("training.batch=0", r"training.batch: .*greater than or equal to 1; found 0"),

@@ -97,6 +97,14 @@ def test_nothing_there(tmp_path: Path):
             open_checkpoint(path)
 
 
+def test_a_training_without_a_validation_yet(trained: Trained, tmp_path: Path):
+    shutil.copytree(trained.folder / "last", tmp_path / "run" / "last")
+    with pytest.raises(
+        CheckpointError, match=r"no validation has been done yet; .*go on with the training, or give .*last"
+    ):
+        open_checkpoint(tmp_path / "run")
+
+
 def load_all(folder: Path) -> None:
     opened = open_checkpoint(folder)
     opened.load_network()

@@ -137,6 +137,8 @@ def test_wrong_names_and_options_are_refused_before_any_work():
         complete(recipe_of(network={"name": "synapse_nett", "options": {}}), LESION)
     with pytest.raises(OptionError, match="did you mean 'heads'"):
         complete(recipe_of(network={"options": {"head": 2}}), LESION)
+    with pytest.raises(OptionError, match=r"widths: 5 values; found 2 \(\[8, 8\]\)"):
+        complete(recipe_of(network={"options": {"widths": [8, 8]}}), LESION)
 
 
 def test_a_training_without_any_lesion_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture):

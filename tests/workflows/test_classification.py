@@ -165,6 +165,16 @@ def test_a_tuned_threshold_is_used(classifier: Trained, categories: str, predict
         assert row["predicted"] == ("stroke" if is_above else "healthy")
 
 
+def test_the_own_score_of_a_classifier_is_told(
+    classifier: Trained, categories: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    shutil.copytree(classifier.folder, tmp_path / "run")
+    assert ended("tune", tmp_path / "run", categories) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("threshold "))
+    assert ": balanced_accuracy " in line
+    assert "smallest lesion" not in line
+
+
 def test_an_unknown_score_is_refused(classifier: Trained, categories: str):
     with pytest.raises(OptionError, match="did you mean 'accuracy'"):
         tune(classifier.folder, categories, score="acuracy")
