@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from lesionlab.core.errors import CheckpointError
 from lesionlab.core.json_files import JsonFile
-from lesionlab.core.numbers import Ascending, Fraction, FractionBelowOne, Seed
-from lesionlab.core.recipe import Choice, Modalities, Preprocessing, Section, read_content, recipe_error
+from lesionlab.core.numbers import Ascending, Fraction, FractionBelowOne, PositiveInt, Seed, Side
+from lesionlab.core.recipe import Choice, Modalities, Preprocessing, Section, Title, read_content, recipe_error
 
 _STRIDE = 32
 """Voxels of a patch per token of the deepest features."""
@@ -33,8 +33,8 @@ class CutOut(Section):
 class PretrainingSchedule(Section):
     """How long and how fast to learn; `validate_every` counts steps, `validation_share` patients held out for it."""
 
-    steps: int = Field(ge=1)
-    batch: int = Field(default=2, ge=2)
+    steps: PositiveInt
+    batch: Annotated[PositiveInt, Field(ge=2)] = 2
     learning_rate: float = Field(default=4e-4, gt=0)
     final_learning_rate: float = Field(default=0.0, ge=0)
     weight_decay: float = Field(default=0.1, ge=0)
@@ -42,7 +42,7 @@ class PretrainingSchedule(Section):
     clip_norm: float = Field(default=1.0, gt=0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: Seed = 0
-    validate_every: int = Field(default=100, ge=1)
+    validate_every: PositiveInt = 100
     validation_share: float = Field(default=0.1, gt=0, lt=1)
 
 
@@ -53,7 +53,7 @@ class PretrainingRecipe(Section):
     empty mask, are healthy. `size` is that of patches: multiples of 32, the last two equal, so that quarter turns fit.
     """
 
-    name: str
+    name: Title
     description: str = ""
     task: Literal["pretrain"]
     modalities: Modalities
@@ -62,7 +62,7 @@ class PretrainingRecipe(Section):
     network: Choice
     objectives: dict[str, Objective] = Field(min_length=1)
     cut_out: CutOut = CutOut()
-    size: tuple[PositiveInt, PositiveInt, PositiveInt] = (96, 96, 96)
+    size: tuple[Side, Side, Side] = (96, 96, 96)
     schedule: PretrainingSchedule
 
     @model_validator(mode="after")

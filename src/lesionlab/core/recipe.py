@@ -12,14 +12,24 @@ from pydantic import (
     ConfigDict,
     Field,
     PositiveFloat,
-    PositiveInt,
     ValidationError,
     model_validator,
 )
 
 from lesionlab.core.errors import RecipeError
 from lesionlab.core.names import FileName
-from lesionlab.core.numbers import Apart, Fraction, FractionBelowOne, Percentile, Seed, check_distinct
+from lesionlab.core.numbers import (
+    Apart,
+    Fraction,
+    FractionBelowOne,
+    NonNegativeInt,
+    Percentile,
+    PositiveInt,
+    Seed,
+    Side,
+    check_distinct,
+    spell_out_booleans,
+)
 from lesionlab.core.problems import first_problem
 from lesionlab.core.registry import nearest_name
 from lesionlab.core.text_files import read_toml
@@ -35,6 +45,13 @@ _ALTERNATIVES = {"steps": "epochs", "epochs": "steps"}
 Modalities: TypeAlias = Annotated[tuple[FileName, ...], Field(min_length=1), AfterValidator(check_distinct)]
 
 
+Title: TypeAlias = Annotated[str, Field(pattern=r"\S")]
+"""What something is called by people: not blank."""
+
+MOST_NEIGHBOURS = 100
+"""Slices on either side that come as further channels."""
+
+
 def _check_axes(size: tuple[int, ...]) -> tuple[int, ...]:
     if len(size) not in (0, 2, 3):
         raise ValueError("two sizes for slices, three for patches, or none for the largest that fit into memory")
@@ -45,6 +62,11 @@ class Section(BaseModel):
     """A part of a recipe: frozen, and every unknown key is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_no_boolean_for_a_number(cls, values: object) -> object:
+        return spell_out_booleans(cls, values)
 
 
 class Choice(Section):
@@ -98,15 +120,15 @@ class Sampling(Section):
     ("voxel", so that large lesions come more often) or a voxel of one of its lesions ("instance", all equally often).
     """
 
-    size: Annotated[tuple[PositiveInt, ...], AfterValidator(_check_axes)] = ()
+    size: Annotated[tuple[Side, ...], AfterValidator(_check_axes)] = ()
     lesion_share: Fraction = 0.5
-    patches_per_case: int = Field(default=8, ge=1)
-    factor: int = Field(default=5, ge=1)
+    patches_per_case: PositiveInt = 8
+    factor: PositiveInt = 5
     percentile: Percentile = 30.0
-    bonus: int = Field(default=4, ge=0)
-    refresh_every: int = Field(default=0, ge=0)
+    bonus: NonNegativeInt = 4
+    refresh_every: NonNegativeInt = 0
     empty_share: float | None = Field(default=None, ge=0, lt=1)
-    neighbours: int = Field(default=0, ge=0)
+    neighbours: Annotated[NonNegativeInt, Field(le=MOST_NEIGHBOURS)] = 0
     lesion_choice: Literal["voxel", "instance"] = "voxel"
 
 
@@ -120,9 +142,9 @@ class Training(Section):
     PyTorch compile the network where it can, `recompute` forgets what is inside blocks and computes it again.
     """
 
-    epochs: int | None = Field(default=None, ge=1)
-    steps: int | None = Field(default=None, ge=1)
-    batch: int = Field(default=8, ge=1)
+    epochs: PositiveInt | None = None
+    steps: PositiveInt | None = None
+    batch: PositiveInt = 8
     learning_rate: float = Field(default=1e-4, gt=0)
     final_learning_rate: float = Field(default=1e-7, ge=0)
     weight_decay: float = Field(default=1e-4, ge=0)
@@ -131,7 +153,7 @@ class Training(Section):
     clip_norm: float = Field(default=1.0, gt=0)
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     seed: Seed = 0
-    accumulate: int = Field(default=1, ge=1)
+    accumulate: PositiveInt = 1
     averaging: FractionBelowOne = 0.0
     modality_dropout: FractionBelowOne = 0.0
     channels_last: bool = False
@@ -147,8 +169,8 @@ class Validation(Section):
     """
 
     share: float = Field(default=0.2, gt=0, lt=1)
-    every: int = Field(default=1, ge=1)
-    patience: int = Field(default=20, ge=1)
+    every: PositiveInt = 1
+    patience: PositiveInt = 20
     threshold: float = Field(default=0.5, gt=0, lt=1)
 
 
@@ -157,7 +179,7 @@ class Inference(Section):
 
     overlap: FractionBelowOne = 0.5
     flips: bool = False
-    batch: int = Field(default=4, ge=1)
+    batch: PositiveInt = 4
 
 
 class Classification(Section):
@@ -182,7 +204,7 @@ class Recipe(Section):
     regions may overlap; "values" makes every stored label value and the background one of several exclusive classes.
     """
 
-    name: str
+    name: Title
     description: str = ""
     task: Literal["segment", "classify"] = "segment"
     classes: Literal["regions", "values"] = "regions"

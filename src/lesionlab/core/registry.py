@@ -6,13 +6,31 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
 
 from lesionlab.core.errors import NameUnknownError, OptionError
+from lesionlab.core.numbers import spell_out_booleans
 from lesionlab.core.problems import first_problem
 
 Item = TypeVar("Item")
 Registered = TypeVar("Registered")
+
+
+class _Options(BaseModel):
+    """What the options of every registered thing have in common."""
+
+    model_config = ConfigDict(
+        extra="forbid", arbitrary_types_allowed=True, protected_namespaces=(), allow_inf_nan=False
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_no_boolean_for_a_number(cls, values: object) -> object:
+        return spell_out_booleans(cls, values)
+
+
+class _OptionsTakingNan(_Options):
+    model_config = ConfigDict(allow_inf_nan=True)
 
 
 class Registry(Generic[Item]):
@@ -93,13 +111,7 @@ class Registry(Generic[Item]):
         for parameter in inspect.signature(self.get(name)).parameters.values():
             default = ... if parameter.default is parameter.empty else parameter.default
             fields[parameter.name] = (parameter.annotation, default)
-        config = ConfigDict(
-            extra="forbid",
-            arbitrary_types_allowed=True,
-            protected_namespaces=(),
-            allow_inf_nan=self._takes_nan,
-        )
-        return create_model(f"{name}_options", __config__=config, **fields)
+        return create_model(f"{name}_options", __base__=_OptionsTakingNan if self._takes_nan else _Options, **fields)
 
     def _option_error(self, name: str, error: ValidationError) -> OptionError:
         problem = first_problem(error)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lesionlab.blocks.conv_norm_relu import ConvNormRelu
 from lesionlab.blocks.fit_image import cut_back, fit_image
 from lesionlab.core.network import Output, network
+from lesionlab.core.numbers import PositiveInt
 
 Variant = Literal["notebook", "paper"]
 WIDTHS: dict[Variant, tuple[int, ...]] = {"notebook": (16, 32, 64, 128, 256), "paper": (64, 128, 256, 512)}
@@ -50,7 +51,12 @@ class AtlasResUNet(nn.Module):
     spatial_dims: ClassVar[Literal[2, 3]] = 2
 
     def __init__(
-        self, *, modalities: int, regions: int, variant: Variant = "notebook", shrink: Literal[1, 2, 4, 8] = 1
+        self,
+        *,
+        modalities: PositiveInt,
+        regions: PositiveInt,
+        variant: Variant = "notebook",
+        shrink: Literal[1, 2, 4, 8] = 1,
     ) -> None:
         super().__init__()
         widths = tuple(width // shrink for width in WIDTHS[variant])

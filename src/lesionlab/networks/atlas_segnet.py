@@ -5,12 +5,12 @@ from typing import ClassVar, Literal
 
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from jaxtyping import Bool, Float
-from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from lesionlab.blocks.conv_norm_relu import ConvNormRelu
 from lesionlab.blocks.fit_image import cut_back, fit_image
 from lesionlab.core.network import Output, network
+from lesionlab.core.numbers import PositiveInt
 
 STRIDES = (32, 32)
 """Pixels of the input per pixel of the coarsest features."""
@@ -52,8 +52,8 @@ class AtlasSegNet(nn.Module):
     def __init__(
         self,
         *,
-        modalities: int,
-        regions: int,
+        modalities: PositiveInt,
+        regions: PositiveInt,
         variant: Literal["notebook", "paper"] = "notebook",
         widths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (64, 128, 256, 512, 512),
     ) -> None:

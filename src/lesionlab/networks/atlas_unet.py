@@ -5,11 +5,11 @@ from typing import ClassVar, Literal
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from jaxtyping import Bool, Float
-from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from lesionlab.blocks.fit_image import cut_back, fit_image
 from lesionlab.core.network import Output, network
+from lesionlab.core.numbers import PositiveInt
 
 STRIDES = (16, 16)
 """Pixels of the input per pixel of the coarsest features."""
@@ -47,8 +47,8 @@ class AtlasUNet(nn.Module):
     def __init__(
         self,
         *,
-        modalities: int,
-        regions: int,
+        modalities: PositiveInt,
+        regions: PositiveInt,
         norm: Literal["none", "batch"] = "none",
         widths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (32, 64, 128, 256, 512),
     ) -> None:

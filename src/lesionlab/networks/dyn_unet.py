@@ -5,12 +5,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 
 from lesionlab.blocks.fit_image import cut_back, fit_image
 from lesionlab.core.errors import OptionError
 from lesionlab.core.network import Output, network
+from lesionlab.core.numbers import PositiveInt, Side
 
 Axes = tuple[int, int, int]
 SMALLEST_SIDE = 4
@@ -60,9 +61,9 @@ class DynUNet(nn.Module):
     def __init__(
         self,
         *,
-        modalities: int,
-        regions: int,
-        patch: Axes = (128, 128, 128),
+        modalities: PositiveInt,
+        regions: PositiveInt,
+        patch: tuple[Side, Side, Side] = (128, 128, 128),
         spacing_mm: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (1.0, 1.0, 1.0),
         width: PositiveInt = 32,
         widest: PositiveInt = 320,

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 
 from lesionlab.blocks.bi_level_routing import BiLevelBlock
@@ -19,7 +19,7 @@ from lesionlab.blocks.scsa import Scsa
 from lesionlab.blocks.state_space import StateSpaceBlock
 from lesionlab.core.errors import OptionError
 from lesionlab.core.network import Output, network
-from lesionlab.core.numbers import FractionBelowOne
+from lesionlab.core.numbers import FractionBelowOne, NonNegativeInt, PositiveInt
 from lesionlab.networks.hetero_med_seg_published import read_biformer, read_published, read_vssd
 
 STRIDE = 32
@@ -92,8 +92,8 @@ class HeteroMedSeg(nn.Module):
     def __init__(
         self,
         *,
-        modalities: int,
-        regions: int,
+        modalities: PositiveInt,
+        regions: PositiveInt,
         ssd: Literal["noncausal", "causal", "bidirectional"] = "noncausal",
         bottleneck_depth: NonNegativeInt = 0,
         entry_norm: bool = False,
@@ -184,7 +184,7 @@ class _DecoderLevel(nn.Module):
 
     def __init__(
         self,
-        channels: int,
+        channels: PositiveInt,
         *,
         skip_heads: int,
         depth: int,

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from jaxtyping import Bool, Float
-from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from lesionlab.blocks.fit_image import cut_back, fit_image
 from lesionlab.core.network import Output, network, outermost
+from lesionlab.core.numbers import PositiveInt
 
 STRIDE = 16
 """Voxels of the input, along each axis, per voxel of the coarsest features."""
@@ -62,8 +62,8 @@ class MedNeXt(nn.Module):
     def __init__(
         self,
         *,
-        modalities: int,
-        regions: int,
+        modalities: PositiveInt,
+        regions: PositiveInt,
         size: Literal["S", "B", "M", "L"] = "S",
         width: PositiveInt = 32,
         kernel_size: Literal[3, 5, 7] = 3,

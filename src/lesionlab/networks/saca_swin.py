@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from jaxtyping import Bool, Float
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 
 from lesionlab.blocks.fit_image import cut_back
@@ -13,7 +13,7 @@ from lesionlab.blocks.swin_encoder import Merge, SwinEncoder
 from lesionlab.blocks.symmetry_attention import SymmetryAttention
 from lesionlab.blocks.unetr_decoder import UnetrDecoder
 from lesionlab.core.network import Output, network
-from lesionlab.core.numbers import FractionBelowOne
+from lesionlab.core.numbers import FractionBelowOne, PositiveInt
 from lesionlab.networks.swin_published import read_published
 
 
@@ -57,8 +57,8 @@ class SacaSwin(nn.Module):
     def __init__(
         self,
         *,
-        modalities: int,
-        regions: int,
+        modalities: PositiveInt,
+        regions: PositiveInt,
         width: PositiveInt = 48,
         depths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (2, 2, 2, 2),
         heads: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (3, 6, 12, 24),

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from einops import rearrange
 from jaxtyping import Bool, Float
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 
 from lesionlab.blocks.mirrored_levels import fit_pair, mirrored_levels
@@ -13,7 +13,7 @@ from lesionlab.blocks.swin_encoder import Merge, SwinEncoder
 from lesionlab.blocks.symmetry_attention import SymmetryAttention
 from lesionlab.blocks.token_pooling import Pool, TokenPooling
 from lesionlab.core.network import Output, network
-from lesionlab.core.numbers import FractionBelowOne
+from lesionlab.core.numbers import FractionBelowOne, PositiveInt
 from lesionlab.networks.swin_published import read_published
 
 
@@ -59,8 +59,8 @@ class SacaSwinClassifier(nn.Module):
     def __init__(
         self,
         *,
-        modalities: int,
-        regions: int,
+        modalities: PositiveInt,
+        regions: PositiveInt,
         width: PositiveInt = 48,
         depths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (2, 2, 2, 2),
         heads: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (3, 6, 12, 24),

@@ -6,7 +6,6 @@ from typing import Any, ClassVar, Literal
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from jaxtyping import Bool, Float
-from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from lesionlab.blocks.conv_norm_relu import ConvNormRelu
@@ -14,6 +13,7 @@ from lesionlab.blocks.fit_image import cut_back, fit_image
 from lesionlab.blocks.spatial_group_gate import SpatialGroupGate
 from lesionlab.core.errors import OptionError
 from lesionlab.core.network import Output, network
+from lesionlab.core.numbers import PositiveInt
 from lesionlab.networks.sg_net_published import read_published
 
 STRIDE = 8
@@ -57,8 +57,8 @@ class SGNet(nn.Module):
     def __init__(
         self,
         *,
-        modalities: int,
-        regions: int,
+        modalities: PositiveInt,
+        regions: PositiveInt,
         gate: Literal["none", "soft", "hard"] = "hard",
         widths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (16, 32, 64, 128),
         groups: PositiveInt = 8,

@@ -5,14 +5,14 @@ from typing import Any, ClassVar, Literal
 
 from einops import rearrange
 from jaxtyping import Bool, Float
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 
 from lesionlab.blocks.fit_image import fit_image
 from lesionlab.blocks.swin_encoder import STRIDE, Merge, Patch, SwinEncoder
 from lesionlab.blocks.token_pooling import Pool, TokenPooling
 from lesionlab.core.network import Output, network
-from lesionlab.core.numbers import FractionBelowOne
+from lesionlab.core.numbers import FractionBelowOne, PositiveInt
 from lesionlab.networks.swin_published import read_published
 
 
@@ -49,8 +49,8 @@ class SwinClassifier(nn.Module):
     def __init__(
         self,
         *,
-        modalities: int,
-        regions: int,
+        modalities: PositiveInt,
+        regions: PositiveInt,
         width: PositiveInt = 48,
         depths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (2, 2, 2, 2),
         heads: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (3, 6, 12, 24),

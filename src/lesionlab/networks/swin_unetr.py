@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from jaxtyping import Bool, Float
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 
 from lesionlab.blocks.fit_image import cut_back, fit_image
 from lesionlab.blocks.swin_encoder import STRIDE, Merge, SwinEncoder
 from lesionlab.blocks.unetr_decoder import UnetrDecoder
 from lesionlab.core.network import Output, network
-from lesionlab.core.numbers import FractionBelowOne
+from lesionlab.core.numbers import FractionBelowOne, PositiveInt
 from lesionlab.networks.swin_published import read_published
 
 
@@ -57,8 +57,8 @@ class SwinUNETR(nn.Module):
     def __init__(
         self,
         *,
-        modalities: int,
-        regions: int,
+        modalities: PositiveInt,
+        regions: PositiveInt,
         width: PositiveInt = 48,
         depths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (2, 2, 2, 2),
         heads: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (3, 6, 12, 24),

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from einops import rearrange
 from jaxtyping import Bool, Float
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 
 from lesionlab.blocks.cascade_decoder import CascadeDecoder
@@ -23,7 +23,7 @@ from lesionlab.blocks.window_attention import Position
 from lesionlab.blocks.windows import WindowRule, cut_windows
 from lesionlab.core.errors import ImageError, OptionError
 from lesionlab.core.network import Output, network, outermost
-from lesionlab.core.numbers import FractionBelowOne
+from lesionlab.core.numbers import FractionBelowOne, NonNegativeInt, PositiveInt
 from lesionlab.networks.synapse_net_published import read_published
 
 STRIDE = 16
@@ -97,8 +97,8 @@ class SynapseNet(nn.Module):
     def __init__(
         self,
         *,
-        modalities: int,
-        regions: int,
+        modalities: PositiveInt,
+        regions: PositiveInt,
         mode: Literal["reference", "corrected"] = "corrected",
         swin_mask: Literal["mode", "reference", "correct"] = "mode",
         position: Literal["mode", "none", "learned"] = "mode",

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from jaxtyping import Bool, Float
-from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from lesionlab.blocks.fit_image import cut_back, fit_image
 from lesionlab.core.network import Output, network, outermost
+from lesionlab.core.numbers import PositiveInt
 
 STRIDES = (16, 16, 16)
 """Voxels of the input per voxel of the coarsest features."""
@@ -39,8 +39,8 @@ class UNet(nn.Module):
     def __init__(
         self,
         *,
-        modalities: int,
-        regions: int,
+        modalities: PositiveInt,
+        regions: PositiveInt,
         widths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (16, 32, 64, 128, 256),
     ) -> None:
         from monai.networks.nets.unet import UNet as MonaiUNet  # here, since importing MONAI takes seconds

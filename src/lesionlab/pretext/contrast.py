@@ -6,11 +6,12 @@ import torch
 import torch.distributed
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from jaxtyping import Bool, Float
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_gather
 
 from lesionlab.blocks.token_pooling import FixedPool, pool_tokens
+from lesionlab.core.numbers import PositiveInt
 from lesionlab.core.pretext import View, pretext
 
 
@@ -36,8 +37,8 @@ class Contrast(nn.Module):
     def __init__(
         self,
         *,
-        modalities: int,  # noqa: ARG002 - see above
-        channels: int,
+        modalities: PositiveInt,  # noqa: ARG002 - see above
+        channels: PositiveInt,
         features: PositiveInt = 512,
         temperature: PositiveFloat = 0.5,
         pool: FixedPool = "mean",

@@ -7,6 +7,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from lesionlab.core.numbers import PositiveInt
 from lesionlab.core.pretext import View, pretext
 
 
@@ -25,7 +26,7 @@ class Inpainting(nn.Module):
 
     needs_categories: ClassVar[bool] = False
 
-    def __init__(self, *, modalities: int, channels: int) -> None:
+    def __init__(self, *, modalities: PositiveInt, channels: PositiveInt) -> None:
         super().__init__()
         widths = [channels // divisor for divisor in (1, 2, 4, 8, 16, 16)]
         doublings = [layer for have, give in pairwise(widths) for layer in _doubling(have, give)]

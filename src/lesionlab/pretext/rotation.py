@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from lesionlab.blocks.token_pooling import FixedPool, pool_tokens
+from lesionlab.core.numbers import PositiveInt
 from lesionlab.core.pretext import View, pretext
 
 
@@ -25,7 +26,7 @@ class Rotation(nn.Module):
 
     needs_categories: ClassVar[bool] = False
 
-    def __init__(self, *, modalities: int, channels: int, pool: FixedPool = "mean") -> None:  # noqa: ARG002 - see above
+    def __init__(self, *, modalities: PositiveInt, channels: PositiveInt, pool: FixedPool = "mean") -> None:  # noqa: ARG002 - see above
         super().__init__()
         self.pool: FixedPool = pool
         self.head = nn.Linear(channels, 4)

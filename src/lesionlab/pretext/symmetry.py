@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from einops import rearrange
 from jaxtyping import Bool, Float
-from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from lesionlab.blocks.token_pooling import pool_tokens
+from lesionlab.core.numbers import PositiveInt
 from lesionlab.core.pretext import View, pretext
 
 Mode: TypeAlias = Literal["calibrated", "cosine_nce", "siamese", "cosine", "euclidean"]
@@ -53,8 +53,8 @@ class Symmetry(nn.Module):
     def __init__(
         self,
         *,
-        modalities: int,  # noqa: ARG002 - see above
-        channels: int,
+        modalities: PositiveInt,  # noqa: ARG002 - see above
+        channels: PositiveInt,
         mode: Mode = "calibrated",
         features: PositiveInt = 512,
         pool: Literal["twins", "token1"] = "twins",

@@ -6,11 +6,20 @@ from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float32, UInt8
-from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeFloat
 from scipy.ndimage import gaussian_filter
 
 from lesionlab.core.augmentation import augmentation
-from lesionlab.core.numbers import CountRange, FloatRange, Fraction, PositiveRange, SizeRange, check_distinct
+from lesionlab.core.numbers import (
+    CountRange,
+    FloatRange,
+    Fraction,
+    NonNegativeInt,
+    PositiveInt,
+    PositiveRange,
+    SizeRange,
+    check_distinct,
+)
 from lesionlab.transforms.warp import Border, Warp, look_up, turn_matrix
 
 Axis: TypeAlias = Literal[0, 1, 2]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lesionlab.core.augmentation import augmentation
 from lesionlab.core.errors import OptionError, StorageError
@@ -19,6 +19,7 @@ from lesionlab.core.folder_lock import lock_folder
 from lesionlab.core.ignored_option import ignored_option
 from lesionlab.core.loss import loss
 from lesionlab.core.network import network
+from lesionlab.core.numbers import NonNegativeInt
 from lesionlab.core.problems import first_problem
 from lesionlab.core.recipe import Choice, Recipe, is_whole_number, read_recipe, takes_whole_numbers
 from lesionlab.core.registry import Registry
