@@ -1,5 +1,6 @@
 """The command's words are frozen here: whoever changes one changes this table, and says so in the changelog."""
 
+import importlib.metadata
 import inspect
 import re
 import resource
@@ -167,6 +168,12 @@ def loaded_by(code: str) -> set[str]:
 )
 def test_help_loads_nothing_heavy(code: str):
     assert loaded_by(code) == set()
+
+
+def test_version(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"lesionlab {importlib.metadata.version('lesionlab')}\n"
 
 
 def test_help_is_quick():

@@ -56,3 +56,29 @@ def test_what_is_no_study_is_refused(tmp_path: Path, text: str):
     (tmp_path / "study.toml").write_text(text)
     with pytest.raises(OptionError, match="a study: recipe, trials and ranges"):
         read_study(tmp_path / "study.toml")
+
+
+def test_values_that_do_not_belong_together_cost_one_trial(
+    cohort: Path, tiny_recipe: str, shared_store: Path, tmp_path: Path
+):
+    """A key that another one leaves without effect is left out; a network that cannot be is passed over."""
+    study = tmp_path / "study.toml"
+    ranges = """
+"network.options.heads" = { values = [3, 2] }
+"sampling.bonus" = { values = [0] }
+"sampling.percentile" = { low = 10.0, high = 40.0 }
+"""
+    study.write_text(
+        f'recipe = "{tiny_recipe}"\ntrials = 4\nchanges = ["training.steps=1", "training.batch=2"]\n[ranges]{ranges}'
+    )
+    searched = search(study, f"wmh2017:{cohort}", tmp_path / "search", store=shared_store)
+    states = [row["state"] for row in csv.DictReader(searched.files[0].read_text().splitlines())]
+    assert set(states) == {"complete", "pruned"}
+    assert sorted(searched.changes) == ["network.options.heads=2", "sampling.bonus=0"]
+
+
+def test_a_search_in_which_nothing_can_be_trained_says_why(cohort: Path, tiny_recipe: str, tmp_path: Path):
+    study = tmp_path / "study.toml"
+    study.write_text(f'recipe = "{tiny_recipe}"\ntrials = 2\n[ranges]\n"network.options.heads" = {{ values = [3] }}\n')
+    with pytest.raises(OptionError, match=r"none; the last one was refused: .*heads"):
+        search(study, f"wmh2017:{cohort}", tmp_path / "search")

@@ -6,13 +6,16 @@ import os
 import sys
 import typing
 from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
 
 import tyro
 
 from lesionlab.cli import comparing, converting, datasets, symmetry, training, verbs
 from lesionlab.core.errors import LesionlabError
 
-DESCRIPTION = "Train, tune, predict and fairly compare networks that outline lesions in medical images."
+DESCRIPTION = """Train, tune, predict and fairly compare networks that segment lesions in medical images.
+
+lesionlab --version prints the installed version."""
 
 VERBS: dict[str, Callable[..., int]] = {
     "demo": verbs.demo,
@@ -36,10 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for name in ("matplotlib", "PIL", "lightning_fabric", "lightning_utilities"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given == ["--version"]:
+        print(f"lesionlab {version('lesionlab')}")
+        sys.exit(0)
     try:
-        sys.exit(tyro.extras.subcommand_cli_from_dict(VERBS, prog="lesionlab", description=DESCRIPTION, args=arguments))
+        sys.exit(tyro.extras.subcommand_cli_from_dict(VERBS, prog="lesionlab", description=DESCRIPTION, args=given))
     except SystemExit as ended:
-        verb = next(iter(sys.argv[1:] if arguments is None else arguments), "")
+        verb = next(iter(given), "")
         if ended.code == 2 and verb in VERBS:
             print(f"usage: lesionlab {verb} {' '.join(_places(VERBS[verb]))} [OPTIONS]", file=sys.stderr)
         raise

@@ -5,7 +5,7 @@ import io
 import itertools
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lesionlab.core.augmentation import augmentation
-from lesionlab.core.errors import OptionError, StorageError
+from lesionlab.core.errors import OptionError, RecipeError, StorageError
 from lesionlab.core.folder_lock import lock_folder
 from lesionlab.core.ignored_option import ignored_option
 from lesionlab.core.loss import loss
@@ -25,6 +25,7 @@ from lesionlab.core.recipe import Choice, Recipe, is_whole_number, read_recipe, 
 from lesionlab.core.registry import Registry
 from lesionlab.core.storage import write_text_atomically
 from lesionlab.core.text_files import read_toml
+from lesionlab.engine.ignored_keys import TRAINING_KEYS, ignored_keys
 from lesionlab.workflows.train import train
 
 if TYPE_CHECKING:
@@ -152,11 +153,10 @@ def search(
     recipe = read_recipe(settings.recipe, changes=settings.changes)
 
     def objective(trial: "optuna.Trial") -> float:
-        chosen = [
-            f"{key}={_written(found.suggest(trial, key, is_whole=_is_whole_option(recipe, key)))}"
-            for key, found in settings.ranges.items()
-        ]
-        trial.set_user_attr("changes", chosen)
+        values = {
+            key: _written(limits.suggest(trial, key, is_whole=_is_whole_option(recipe, key)))
+            for key, limits in settings.ranges.items()
+        }
 
         validations = itertools.count()
 
@@ -164,22 +164,42 @@ def search(
             trial.report(score, next(validations))
             return trial.should_prune()
 
-        trained = train(
-            settings.recipe,
-            data,
-            out / f"trial{trial.number}",
-            changes=(*settings.changes, *chosen),
-            store=store or out / "store",
-            workers=workers,
-            split_file=split_file,
-            fold=settings.fold if split_file else None,
-            watch=watch,
-        )
+        try:
+            changes = _effective(settings, values)
+            trial.set_user_attr("changes", changes)
+            trained = train(
+                settings.recipe,
+                data,
+                out / f"trial{trial.number}",
+                changes=(*settings.changes, *changes),
+                store=store or out / "store",
+                workers=workers,
+                split_file=split_file,
+                fold=settings.fold if split_file else None,
+                watch=watch,
+            )
+        except (OptionError, RecipeError) as error:  # values that do not belong together; others may
+            logger.warning("trial %d: %s", trial.number, error)
+            trial.set_user_attr("refused", str(error))
+            raise _optuna().TrialPruned from error
         if not trained.is_finished:
             raise _optuna().TrialPruned
         return trained.best_score
 
     return _run_trials(settings, objective, out=out)
+
+
+def _effective(settings: Study, values: Mapping[str, str]) -> list[str]:
+    """Return the changes of a trial, without keys that its other values leave without effect.
+
+    Raises:
+        RecipeError: They make no recipe.
+    """
+    changed = read_recipe(
+        settings.recipe, changes=(*settings.changes, *(f"{key}={value}" for key, value in values.items()))
+    )
+    idle = {key for key, _ in ignored_keys(changed, TRAINING_KEYS)}
+    return [f"{key}={value}" for key, value in values.items() if key not in idle]
 
 
 def _run_trials(settings: Study, objective: "Callable[[optuna.Trial], float]", *, out: Path) -> Searched:
@@ -285,8 +305,12 @@ def _written(value: str | int | float | bool) -> str:
 def _write(study: "optuna.Study", out: Path) -> Searched:
     finished = [trial for trial in study.trials if trial.value is not None]
     if not finished:
+        refused = [trial.user_attrs["refused"] for trial in study.trials if "refused" in trial.user_attrs]
         raise OptionError(
-            "at least one training that came to its end", found="none", where=out, next_step="raise trials in the study"
+            "at least one training that came to its end",
+            found=f"none; the last one was refused: {refused[-1]}" if refused else "none",
+            where=out,
+            next_step="change the ranges of the study" if refused else "raise trials in the study",
         )
     best = max(finished, key=lambda trial: trial.value or 0.0)
     changes = tuple(best.user_attrs["changes"])
