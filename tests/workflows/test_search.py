@@ -58,6 +58,7 @@ def test_what_is_no_study_is_refused(tmp_path: Path, text: str):
         read_study(tmp_path / "study.toml")
 
 
+@pytest.mark.slow
 def test_values_that_do_not_belong_together_cost_one_trial(
     cohort: Path, tiny_recipe: str, shared_store: Path, tmp_path: Path
 ):

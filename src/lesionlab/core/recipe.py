@@ -320,7 +320,15 @@ def is_whole_number(key: str) -> bool | None:
 
 def takes_whole_numbers(annotation: Any) -> bool:
     """Return whether a type is that of whole numbers, or of them or nothing."""
-    return int in (annotation, *get_args(annotation)) and float not in get_args(annotation)
+    kinds = set(_plain_types(annotation))
+    return int in kinds and float not in kinds
+
+
+def _plain_types(annotation: Any) -> Iterator[Any]:
+    """Yield what unions and annotated types are made of."""
+    yield annotation
+    for argument in get_args(annotation):
+        yield from _plain_types(argument)
 
 
 def recipe_error(error: ValidationError, *, model: type[BaseModel], where: str) -> RecipeError:
