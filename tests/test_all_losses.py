@@ -128,7 +128,6 @@ def recipe_for(name: str, targets: str, **options: object) -> Recipe:
     if targets == "categories":
         content |= {"task": "classify", "network": {"name": "saca_swin_classifier"}}
         content["sampling"] = {"size": [64, 64, 64]}
-        del content["inference"]  # of sliding windows alone
     else:
         content["classes"] = targets
     return parse_recipe(content | {"loss": {"name": name, "options": options}}, where="test")

@@ -24,14 +24,14 @@ from lesionlab.engine.training_samples import make_sampler
 
 OF_SLICES = {f"sampling.{key}" for key in ("factor", "percentile", "bonus", "empty_share", "neighbours")}
 OF_PATCHES = {f"sampling.{key}" for key in ("lesion_share", "patches_per_case", "lesion_choice")}
-OF_SEGMENTATION = {"classes", "validation.threshold", "inference.overlap", "inference.batch"} | OF_SLICES | OF_PATCHES
+OF_SEGMENTATION = {"classes", "validation.threshold", "inference.overlap"} | OF_SLICES | OF_PATCHES
 OF_CLASSIFICATION = {f"classification.{key}" for key in ("categories", "balance", "chosen_by")}
 OF_SEVERAL_MODALITIES = {"preprocessing.resample_modalities", "training.modality_dropout"}
 OF_INTENSITIES = {"preprocessing.foreground", "preprocessing.bias_field", "preprocessing.percentiles"}
 
 SITUATIONS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "slices": (("synapse_net_wmh",), OF_PATCHES | OF_CLASSIFICATION),
-    "patches": (("dyn_unet_wmh",), OF_SLICES | OF_CLASSIFICATION | {"inference.batch"}),
+    "patches": (("dyn_unet_wmh",), OF_SLICES | OF_CLASSIFICATION),
     "classification": (("saca_swin_classify",), OF_SEGMENTATION | OF_SEVERAL_MODALITIES),
     "classification with weights": (
         ("saca_swin_classify", "loss.options.weights=[1.0, 2.0]"),
@@ -47,7 +47,7 @@ SITUATIONS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     ),
     "patches anywhere": (
         ("dyn_unet_lgg",),
-        OF_SLICES | OF_CLASSIFICATION | {"inference.batch", "sampling.lesion_choice"},
+        OF_SLICES | OF_CLASSIFICATION | {"sampling.lesion_choice"},
     ),
     "pre-training": (("pretrain_t1",), {"preprocessing.resample_modalities"}),
     "pre-training without symmetry": (

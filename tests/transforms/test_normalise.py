@@ -50,6 +50,14 @@ def test_the_noise_of_a_magnitude_image_is_air(sigma: float):
     assert foreground[~inside].mean() < 0.4
 
 
+@pytest.mark.parametrize(("factor", "offset"), [(1.0, 120.0), (1e7, 1e9), (0.01, 1.0), (1.0, -500.0)])
+def test_air_is_found_whatever_was_added_to_all_values(factor: float, offset: float):
+    image, inside = head(3.0)
+    np.testing.assert_array_equal(
+        find_foreground(image * np.float32(factor) + np.float32(offset), rule="above_background"), inside
+    )
+
+
 def test_one_dark_voxel_misleads_only_the_published_rule():
     image, inside = head(3.0)
     image[20, 20, 5] = -500
@@ -67,16 +75,18 @@ def test_constant_padding_is_no_foreground(padding: float):
 @given(
     edge=st.floats(150, 900),
     middle=st.floats(150, 900),
-    noise=st.floats(0.02, 0.1),
-    texture=st.floats(0, 0.3),
+    noise=st.floats(0.02, 0.04),
+    texture=st.floats(6, 9),
     seed=st.integers(0, 999),
 )
 @settings(deadline=None, max_examples=40)
 def test_tissue_at_the_edges_is_foreground(edge: float, middle: float, noise: float, texture: float, seed: int):
+    """Its texture, here in multiples of the noise and of mean brightness at the edges, tells it from air."""
+    texture *= noise
     generator = np.random.default_rng(seed)
     x, y, _ = np.indices((40, 40, 8))
     image = np.where((abs(x - 20) < 9) & (abs(y - 20) < 12), middle, edge)
-    image = image * (1 + texture * np.sin(x / 5 + seed)) + edge * noise * generator.normal(size=image.shape)
+    image = image * (1 + texture * np.sin(x / 3.1)) + edge * noise * generator.normal(size=image.shape)
     assert find_foreground(image.astype(np.float32), rule="above_background").all()
 
 

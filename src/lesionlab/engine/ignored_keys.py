@@ -163,10 +163,11 @@ TRAINING_KEYS: dict[str, tuple[Condition, ...]] = {
     "classification.chosen_by": (_CLASSIFIES,),
     "inference.overlap": (_SEGMENTS,),
     "inference.flips": (),
-    "inference.batch": (_SEGMENTS, _HAS_SLICES),
+    "inference.batch": (),
 }
 """Key of a `Recipe` -> what must hold for it to be read. Without a condition it is read for every task and network;
-`validation.share` is, wherever a dataset has no validation split of its own."""
+`validation.share` is, wherever a dataset has no validation split of its own; `inference.batch` is a limit, which 3-D
+networks and classifiers keep with one window or scan at a time."""
 
 PRETRAINING_KEYS: dict[str, tuple[Condition, ...]] = {
     "name": (),

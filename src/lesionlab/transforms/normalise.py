@@ -64,7 +64,10 @@ def foreground_level(image: Float32[np.ndarray, "x y z"], *, rule: Foreground, m
     margin = max(_SHARE_OF_RANGE * (brightest - background), 1e-8)
     darker = float(np.mean(voxels < background - margin))
     noise = float(np.mean(edges < np.median(edges, axis=1, keepdims=True) - margin))
-    is_air = darker <= noise + _DARKER_SHARE and _are_air(edges, brightest=brightest, modality=modality)
+    is_air = darker <= noise + _DARKER_SHARE and (
+        _are_air(edges, brightest=brightest, modality=modality)
+        or _are_air_with_offset(edges, voxels, brightest=brightest, modality=modality)
+    )
     return background + margin if is_air else -np.inf
 
 
@@ -127,7 +130,7 @@ def _are_air(edges: Float32[np.ndarray, "edge voxel"], *, brightest: float, moda
     level = float(np.median(edges))
     if np.mean(edges == level) >= 0.5:
         return True  # a constant, with which volumes are padded and skulls stripped
-    noise = 1.4826 * float(np.median(np.abs(edges - np.median(edges, axis=1, keepdims=True))))
+    noise = _noise(edges)
     if modality == "ct":
         has_offset = edges.min() >= 0 and brightest > BONE_HU  # stored as unsigned numbers
         return level < AIR_HU + (1024 if has_offset else 0)
@@ -135,6 +138,28 @@ def _are_air(edges: Float32[np.ndarray, "edge voxel"], *, brightest: float, moda
         return noise <= _NOISE_OF_RANGE * (brightest - level)
     share = level / max(brightest, 1e-8)
     return share <= _NOISE_FLOOR or (share <= _HIGHEST_AIR and noise >= _NOISE_VARIATION * level)
+
+
+def _are_air_with_offset(
+    edges: Float32[np.ndarray, "edge voxel"], voxels: Float32[np.ndarray, "sample"], *, brightest: float, modality: str
+) -> bool:
+    """Tell whether the edges show air to whose values a constant was added, so that no share of the brightest tells.
+
+    All four then have one level with little noise, and nothing in the scan is darker than that noise makes it.
+    """
+    levels, noise = np.median(edges, axis=1), _noise(edges)
+    farthest = 1 + np.sqrt(2 * np.log(voxels.size))  # standard deviations that so many voxels stray, with one to spare
+    return bool(
+        modality != "ct"
+        and noise <= _NOISE_OF_RANGE * (brightest - float(levels.mean()))
+        and float(np.ptp(levels)) <= max(1.0, 7.5 / np.sqrt(edges.shape[1])) * noise
+        and float(levels.mean() - voxels.min()) <= farthest * noise
+    )
+
+
+def _noise(edges: Float32[np.ndarray, "edge voxel"]) -> float:
+    """Return the standard deviation along the edges, each about its own level, from the median deviation."""
+    return 1.4826 * float(np.median(np.abs(edges - np.median(edges, axis=1, keepdims=True))))
 
 
 def _every_second_column(image: Float32[np.ndarray, "x y z"]) -> Float32[np.ndarray, "voxel"]:
