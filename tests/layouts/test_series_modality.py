@@ -45,6 +45,7 @@ DESCRIPTIONS = {
         localizer|3-plane loc|3Plane Loc FGRE|Survey|T1 localiser|SmartBrain|ASSET Cal|Reference scan
         gre_field_mapping|B0 map|ep2d_perf_p2|T1 DCE|DSC perfusion|relCBV|MTT|pcasl_3d|ASL|T1 dynamic|SWI phase
         Pha_Images|Pha_Images SWI|FILT_PHA: Ax SWAN|mIP_Images(SW)|SWI MIP|MinIP SWAN|T1 SUB|T1 post Gd subtraction
+        T1 post minus pre|T1 POST-PRE|T1_post_Gd_minus_pre
         T1 difference|T1 diff|TOF_3D_multi-slab|MRA COW|Phase contrast venogram|ep2d_diff_mddw_30_FA|DTI 64 dir
         ColFA|Exponential ADC|eADC|ep2d_diff_b0|DWI b=0|T2_map|T1 map|t1 mapping|MP2RAGE T1_Images|QSM|R2star
         bold rest|fmri motor|svs_se_30|T1 T2|T1 pre and post contrast|T1 pre/post|T1 with and without contrast

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from jaxtyping import Integer
 from PIL import Image
 
@@ -229,6 +230,15 @@ def test_a_2d_image_is_a_volume_one_voxel_thick() -> None:
 def test_impossible_spacing_is_refused(spacing_mm: tuple[float, ...]) -> None:
     with pytest.raises(OptionError):
         score(lesion(5, 4, 2), lesion(4, 4, 2), spacing_mm=spacing_mm)
+
+
+def test_lists_and_tensors_are_masks_too():
+    predicted, reference = lesion(5, 4, 2), lesion(4, 4, 2)
+    wanted = score(predicted, reference, spacing_mm=(1.0, 1.0, 3.0))
+    assert score(predicted.tolist(), torch.tensor(reference), spacing_mm=(1.0, 1.0, 3.0)) == wanted
+    for no_array in ([[1], [1, 0]], torch.zeros(2, 2, requires_grad=True)):
+        with pytest.raises(LabelError, match="an array; found"):
+            score(no_array, reference, spacing_mm=(1.0, 1.0, 3.0))
 
 
 def test_other_shapes_and_names_are_refused() -> None:

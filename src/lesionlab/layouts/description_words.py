@@ -13,6 +13,7 @@ from lesionlab.core.case import Modality
 Contrast: TypeAlias = Literal["given", "not given", "contradictory", "unclear", "not named"]
 
 SIGNS: tuple[tuple[str, str], ...] = (
+    (r"\bpost\w*( minus | ?- ?)pre\w*\b", " subtraction "),
     (r"\bt2(w?) ?\*|\bt2w?[ -]*star\b", " t2star "),
     (r"\b3[ -]+pl(ane?)?s?\b", " 3plane "),
     (r"\bw ?[/&] ?(?=w ?/? ?o\b)", " with "),

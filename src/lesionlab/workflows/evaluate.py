@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Shaped
+from numpy.typing import ArrayLike
 
 from lesionlab.core.case import Case, Split
-from lesionlab.core.errors import GridError, LesionlabError, OptionError
+from lesionlab.core.errors import GridError, LabelError, LesionlabError, OptionError
 from lesionlab.core.folder_lock import lock_folder
 from lesionlab.core.ignored_option import ignored_option
 from lesionlab.core.labels import Labels
@@ -87,8 +88,8 @@ class Evaluation:
 
 
 def score(
-    predicted: Shaped[np.ndarray, "..."],
-    reference: Shaped[np.ndarray, "..."],
+    predicted: ArrayLike,
+    reference: ArrayLike,
     *,
     spacing_mm: Sequence[float],
     protocol: str = OFFICIAL,
@@ -98,7 +99,7 @@ def score(
 
     Args:
         predicted: Label map, or, of a single region, a mask (of bools, or of 0 and 255) or probabilities, of which 0.5
-            and more is lesion; in 2 or 3 dimensions.
+            and more is lesion; in 2 or 3 dimensions. Arrays, tensors on the CPU and lists are taken.
         reference: The same, of the same shape; usually a label map with the data set's own stored values.
         spacing_mm: Distance between neighbouring voxels along each array axis.
         protocol: Whose rules (``lesionlab list protocols``).
@@ -112,21 +113,21 @@ def score(
         NameUnknownError: No protocol has this name.
         GridError: The shapes differ or have not two or three axes.
         OptionError: `spacing_mm` has not one positive number per axis.
-        LabelError: An array holds a value that nobody declares, or the protocol knows other regions than `labels`.
+        LabelError: One is no array, or holds a value that nobody declares, or the protocol knows other regions than
+            `labels`.
     """
-    if predicted.shape != reference.shape or predicted.ndim not in (2, 3):
+    masks = {"predicted": _as_array(predicted, where="predicted"), "reference": _as_array(reference, where="reference")}
+    shapes = [mask.shape for mask in masks.values()]
+    if shapes[0] != shapes[1] or len(shapes[0]) not in (2, 3):
         raise GridError(
             "two arrays of one shape with two or three axes",
-            found=f"shapes {predicted.shape} and {reference.shape}",
+            found=f"shapes {shapes[0]} and {shapes[1]}",
             where="predicted and reference",
             next_step="resample the prediction to the reference",
         )
-    spacing = _checked_spacing(spacing_mm, axes=predicted.ndim)
+    spacing = _checked_spacing(spacing_mm, axes=len(shapes[0]))
     scoring = Scoring.by([protocol], labels) if labels else Scoring.alone(protocol)
-    volumes = [
-        np.atleast_3d(scoring.stored_values(array, where=where))
-        for array, where in ((predicted, "predicted"), (reference, "reference"))
-    ]
+    volumes = [np.atleast_3d(scoring.stored_values(mask, where=where)) for where, mask in masks.items()]
     scores = [score for _, score in scoring.scores(volumes[0], volumes[1], spacing_mm=spacing)]
     has_one_region = len({score.region for score in scores}) == 1
     named = {score.metric if has_one_region else f"{score.region}.{score.metric}": score for score in scores}
@@ -134,6 +135,15 @@ def score(
         {name: score.value for name, score in named.items()},
         reasons={name: score.reason for name, score in named.items() if score.reason},
     )
+
+
+def _as_array(mask: ArrayLike, *, where: str) -> Shaped[np.ndarray, "..."]:
+    try:
+        return np.asarray(mask)
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged lists, tensors with a gradient or on a GPU
+        raise LabelError(
+            "an array", found=f"{type(mask).__name__}: {error}", where=where, next_step="give a NumPy array"
+        ) from error
 
 
 def evaluate(
