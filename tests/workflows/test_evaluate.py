@@ -57,10 +57,14 @@ def test_two_workers_give_the_same_report_and_the_same_errors(tmp_path: Path, ca
         )
     for name in ("cases.csv", "lesions.csv", "report.html", "scores.csv"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
-    with pytest.raises(LabelError, match="2"):
-        evaluate_cases(
-            tmp_path / "predictions", cases, LESION, protocols=["lesionlab"], out=tmp_path / "out", workers=2
-        )
+    errors = []
+    for workers in (1, 2):
+        with pytest.raises(CasesError, match=r"1 of 4 that cannot: case d: .*found also \[2\]") as raised:
+            evaluate_cases(
+                tmp_path / "predictions", cases, LESION, protocols=["lesionlab"], out=tmp_path / "out", workers=workers
+            )
+        errors.append(str(raised.value))
+    assert errors[0] == errors[1]
 
 
 def test_no_worker_is_refused(tmp_path: Path, cases: list[Case]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lesionlab.core.errors import OptionError
+from lesionlab.core.errors import OptionError, StorageError
 from lesionlab.workflows.search import Searched, read_study, search
 
 pytest.importorskip("optuna")
@@ -41,6 +41,21 @@ def test_a_search_is_gone_on_with(cohort: Path, tiny_recipe: str, shared_store: 
         "sampling.factor",
         "training.channels_last",
     }
+
+
+@pytest.mark.slow
+def test_a_search_goes_on_where_a_kill_cut_off_the_journal(
+    cohort: Path, tiny_recipe: str, shared_store: Path, tmp_path: Path
+):
+    given = {"recipe": tiny_recipe, "cohort": cohort, "store": shared_store, "out": tmp_path / "search"}
+    search_with(1, **given)
+    journal = tmp_path / "search" / "study.journal"
+    journal.write_bytes(journal.read_bytes() + b'{"op_code":5,"wor')
+    second = search_with(2, **given)
+    assert [row["state"] for row in csv.DictReader(second.files[0].read_text().splitlines())] == ["complete"] * 2
+    journal.write_bytes(b"no json\n" + journal.read_bytes())
+    with pytest.raises(StorageError, match="line 1 is damaged"):
+        search_with(3, **given)
 
 
 def test_a_fold_of_no_split_file_is_refused(tmp_path: Path):

@@ -3,6 +3,7 @@
 import csv
 import io
 import itertools
+import json
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +24,7 @@ from lesionlab.core.numbers import NonNegativeInt
 from lesionlab.core.problems import first_problem
 from lesionlab.core.recipe import Choice, Recipe, is_whole_number, read_recipe, takes_whole_numbers
 from lesionlab.core.registry import Registry
-from lesionlab.core.storage import write_text_atomically
+from lesionlab.core.storage import write_bytes_atomically, write_text_atomically
 from lesionlab.core.text_files import read_toml
 from lesionlab.engine.ignored_keys import TRAINING_KEYS, ignored_keys
 from lesionlab.workflows.train import train
@@ -251,6 +252,8 @@ def _open_study(settings: Study, out: Path) -> "optuna.Study":
     out.mkdir(parents=True, exist_ok=True)
     journal = out / JOURNAL_FILE
     try:
+        if not settings.storage and journal.exists():
+            _drop_what_was_cut_off(journal)
         storage: Any = settings.storage or found.storages.JournalStorage(
             found.storages.journal.JournalFileBackend(str(journal))
         )
@@ -262,6 +265,7 @@ def _open_study(settings: Study, out: Path) -> "optuna.Study":
             sampler=found.samplers.TPESampler(seed=settings.seed),
             pruner=found.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=settings.steady_validations),
         )
+        study.get_trials(deepcopy=False)  # so that every line is read here
     except Exception as error:  # Optuna meets damage, and a database that it does not reach, with errors of many kinds
         raise StorageError(
             "a study that Optuna can open",
@@ -270,6 +274,24 @@ def _open_study(settings: Study, out: Path) -> "optuna.Study":
             next_step="correct storage in the study, or search into another folder",
         ) from error
     return study
+
+
+def _drop_what_was_cut_off(journal: Path) -> None:
+    """Make a journal whole again whose last line was cut off by a kill: Optuna would write on behind that half line.
+
+    Raises:
+        ValueError: Another line is damaged.
+    """
+    lines = journal.read_bytes().splitlines()
+    for number, line in enumerate(lines, start=1):
+        try:
+            json.loads(line)
+        except ValueError as error:
+            if number < len(lines):
+                raise ValueError(f"line {number} is damaged") from error
+            logger.warning("%s: the last line was cut off, and is left out", journal)
+            lines.pop()
+    write_bytes_atomically(journal, b"".join(line + b"\n" for line in lines))
 
 
 def _is_whole_option(recipe: Recipe, key: str) -> bool | None:
