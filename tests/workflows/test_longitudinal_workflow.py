@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from jaxtyping import UInt8
 
-from lesionlab.core.errors import GridError, LayoutError, OptionError
+from lesionlab.core.errors import CasesError, LayoutError, OptionError
 from lesionlab.core.grid import Grid
 from lesionlab.engine.images import write_image
 from lesionlab.metrics.longitudinal import ChangeLimits
@@ -82,11 +82,11 @@ def test_a_visit_without_a_date_among_others_is_refused(tmp_path: Path) -> None:
         evaluate_longitudinal(tmp_path / "masks", f"table:{tmp_path}", tmp_path / "out")
 
 
-def test_visits_on_other_grids_are_refused(tmp_path: Path) -> None:
+def test_visits_on_other_grids_are_refused_all_at_once(tmp_path: Path) -> None:
     moved = GRID.matrix
     moved[0, 3] = 4
     write_dataset(tmp_path, VISITS, grids={"p-2": Grid.of(GRID.shape, moved)})
-    with pytest.raises(GridError, match="register the visits"):
+    with pytest.raises(CasesError, match=r"2 of 3 that cannot: case p-2: .*register the visits.*; case p-3: "):
         evaluate_longitudinal(tmp_path / "masks", f"table:{tmp_path}", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -14,9 +14,9 @@ from lesionlab.core.errors import LayoutError, OptionError
 from lesionlab.core.folder_lock import lock_folder
 from lesionlab.core.labels import Labels
 from lesionlab.core.natural_order import natural_key
-from lesionlab.core.progress import track
 from lesionlab.core.split_rule import name_cases, select_split
 from lesionlab.core.storage import write_text_atomically
+from lesionlab.engine.case_loop import work_on_every_case
 from lesionlab.metrics.longitudinal import CHANGES, ChangeLimits, FollowedLesion, follow_lesions
 from lesionlab.pages.longitudinal_page import VisitPair, render_longitudinal
 from lesionlab.workflows.case_masks import on_same_axes, read_case_masks
@@ -81,8 +81,8 @@ def evaluate_longitudinal(
     Raises:
         OptionError: A limit is negative or no number.
         LayoutError: No patient has two visits, or a case lacks a prediction or a reference.
-        GridError: Two visits of a patient lie on different grids, or a prediction on another than its reference; axes
-            may run another way.
+        CasesError: Two visits of a patient lie on different grids, or a prediction on another than its reference (axes
+            may run another way); every such visit is named.
         FolderInUseError: Another command is writing into `out`.
     """
     chosen = _checked(limits or ChangeLimits())
@@ -91,11 +91,13 @@ def evaluate_longitudinal(
         visits = _visits(select_split(layout.cases(), split, where=data), where=data)
         cases = {case.id: case for visit in visits for case in visit}
         masks = match_predictions(predictions, list(cases.values()))
-        pairs = [
-            pair
-            for earlier, later in track(visits, what="following lesions", total=len(visits))
-            for pair in _follow(earlier, later, masks=masks, labels=layout.labels, limits=chosen)
-        ]
+        earlier_of = {later.id: earlier for earlier, later in visits}
+        followed = work_on_every_case(
+            [later for _, later in visits],
+            what="following lesions",
+            work=lambda later: _follow(earlier_of[later.id], later, masks=masks, labels=layout.labels, limits=chosen),
+        )
+        pairs = [pair for of_visits in followed for pair in of_visits]
         provenance = {name: version(name) for name in SOFTWARE} | {"Python": platform.python_version()}
         makers, scored = makers_of_masks(masks), list(cases.values())
         provenance |= learned_line(makers, scored)
