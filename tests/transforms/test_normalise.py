@@ -75,8 +75,8 @@ def test_constant_padding_is_no_foreground(padding: float):
 @given(
     edge=st.floats(150, 900),
     middle=st.floats(150, 900),
-    noise=st.floats(0.02, 0.04),
-    texture=st.floats(6, 9),
+    noise=st.floats(0.02, 0.035),
+    texture=st.floats(10, 14),
     seed=st.integers(0, 999),
 )
 @settings(deadline=None, max_examples=40)

@@ -147,7 +147,10 @@ def _are_air_with_offset(
 
     All four then have one level with little noise, and nothing in the scan is darker than that noise makes it.
     """
-    levels, noise = np.median(edges, axis=1), _noise(edges)
+    if edges.shape[1] < 2:
+        return False
+    levels = np.median(edges, axis=1)
+    noise = 1.4826 / np.sqrt(2) * float(np.median(np.abs(np.diff(edges, axis=1))))  # of neighbours: without texture
     farthest = 1 + np.sqrt(2 * np.log(voxels.size))  # standard deviations that so many voxels stray, with one to spare
     return bool(
         modality != "ct"
