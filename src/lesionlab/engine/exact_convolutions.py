@@ -14,7 +14,8 @@ def keep_thin_convolutions_exact(network: nn.Module) -> None:
     On processors with bfloat16 instructions, oneDNN (as in PyTorch 2.13, `jit_bf16:avx512_core_bf16`) reads and writes
     memory that is not its own when it computes that gradient for a padded kernel which nowhere lies whole inside the
     volume: for a kernel of 3 in volumes 2 voxels thick, as at the deepest level of many networks. The gradient is then
-    arbitrary, most often without being infinite. GPUs, float32 and other sizes are not affected.
+    arbitrary, most often without being infinite. GPUs and other sizes are not affected, nor is float32 with the kernels
+    of our networks.
 
     Args:
         network: Changed in place; its weights and their names stay.
